@@ -1,0 +1,1 @@
+"""What a file is made of: bits, codes, chunks and their bookkeeping. Nothing in here knows of pixels."""

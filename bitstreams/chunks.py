@@ -1,0 +1,201 @@
+r"""The container: a signature, a version, and chunks that each carry their own checksum.
+
+    signature   8 bytes     0x89, three letters for the kind of file, CR LF 0x1A LF
+    version     2 bytes     1
+    chunks, each
+      type      4 bytes     ASCII letters
+      length    4 bytes     bytes of the payload
+      payload
+      checksum  4 bytes     CRC-32 (zlib's) of type, length and payload
+    the last chunk has type DONE and no payload; nothing follows it
+
+All numbers are unsigned, the most significant byte first. The signature follows PNG's (RFC 2083, 12.11): its first
+byte is not ASCII, so the file is not taken for text; a transfer that rewrites line ends damages CR LF or LF; and a
+listing on a terminal stops at 0x1A.
+
+A version that differs is refused by name: before 1.0 the format changes freely, and no old version is kept.
+
+`read_chunks` is strict. `recover_chunks` walks over damage: it looks for the next place at which a chunk with a right checksum
+starts, and tells which bytes it had to pass over.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from bitstreams.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
+
+__all__ = ["DONE", "FRAMING", "PREAMBLE", "VERSION", "Chunk", "read_chunks", "recover_chunks", "write_chunks"]
+
+VERSION = 1
+DONE = b"DONE"
+PREAMBLE = 10  # bytes of signature and version
+FRAMING = 12  # bytes of a chunk around its payload
+HEADER = struct.Struct(">4sI")
+CHECKSUM = struct.Struct(">I")
+
+
+class Chunk(NamedTuple):
+    """A chunk: its type, its payload, and where in the file the payload starts."""
+
+    type: bytes
+    payload: bytes
+    start: int = 0
+
+
+def signature(kind: bytes) -> bytes:
+    """Return the first 8 bytes of a file of a kind, three ASCII letters."""
+    return b"\x89" + kind + b"\r\n\x1a\n"
+
+
+def write_chunks(kind: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """Write a file piece by piece.
+
+    Parameters
+    ----------
+    kind : bytes
+        Three ASCII letters: the kind of file.
+    chunks : iterable of (type, payload)
+        All chunks but the last, which is added.
+
+    Yields
+    ------
+    bytes
+        The pieces, to be written one after another.
+    """
+    yield signature(kind) + struct.pack(">H", VERSION)
+    for name, payload in (*chunks, (DONE, b"")):
+        header = HEADER.pack(name, len(payload))
+        yield header + payload + CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(header)))
+
+
+def read_chunks(data: bytes, kind: bytes) -> Iterator[Chunk]:
+    """Read the chunks of a file, strictly.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    kind : bytes
+        Three ASCII letters: the kind of file that is expected.
+
+    Yields
+    ------
+    Chunk
+        Every chunk but the last.
+
+    Raises
+    ------
+    FormatError
+        If this is no such file, or bytes follow the last chunk.
+    UnsupportedError
+        If it has another version.
+    TruncatedError
+        If it ends before its last chunk.
+    ChecksumError
+        If a chunk is damaged.
+    """
+    _check_preamble(data, kind)
+    at = PREAMBLE
+    while True:
+        chunk = _chunk_at(data, at)
+        at = chunk.start + len(chunk.payload) + CHECKSUM.size
+        if chunk.type == DONE:
+            break
+        yield chunk
+    if at != len(data):
+        raise FormatError(f"{len(data) - at} bytes follow the last chunk")
+
+
+def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[list[Chunk], list[str]]:
+    """Read what can be read of a damaged file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or what is left of it.
+    kind : bytes
+        The kind of file that is expected.
+    types : iterable of bytes
+        Types of chunks to look for.
+
+    Returns
+    -------
+    chunks : list of Chunk
+        All chunks whose checksum is right, in the order of the file, but the last.
+    problems : list of str
+        What is wrong with the file, an account for people.
+
+    Raises
+    ------
+    FormatError, UnsupportedError, TruncatedError
+        If not even signature and version can be read.
+    """
+    _check_preamble(data, kind)
+    chunks: list[Chunk] = []
+    problems: list[str] = []
+    at, done = PREAMBLE, False
+    names = (*types, DONE)
+    effort = 4 * len(data)  # bytes that may be checksummed in search: a hostile file cannot make it quadratic
+    while at < len(data) and not done:
+        try:
+            chunk = _chunk_at(data, at)
+        except (TruncatedError, ChecksumError) as error:
+            found, effort = _next_chunk(data, at + 1, names, effort)
+            problems.append(f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}")
+            if found is None:
+                break
+            chunk = found
+        at = chunk.start + len(chunk.payload) + CHECKSUM.size
+        done = chunk.type == DONE
+        if not done:
+            chunks.append(chunk)
+    if not done:
+        problems.append("the file ends before its last chunk")
+    return chunks, problems
+
+
+def _check_preamble(data: bytes, kind: bytes) -> None:
+    expected = signature(kind)
+    if data[: len(expected)] != expected[: len(data)]:
+        raise FormatError(f"not a {kind.decode().lower()} file: the signature is missing")
+    if len(data) < PREAMBLE:
+        raise TruncatedError("the file ends inside its signature")
+    version = int.from_bytes(data[8:PREAMBLE])
+    if version != VERSION:
+        raise UnsupportedError(f"the file has format version {version}; this program reads version {VERSION}")
+
+
+def _chunk_at(data: bytes, at: int) -> Chunk:
+    """Read the chunk at an index, or raise TruncatedError or ChecksumError."""
+    start = at + HEADER.size
+    if start + CHECKSUM.size > len(data):
+        raise TruncatedError("the file ends where a chunk should begin")
+    name, length = HEADER.unpack_from(data, at)
+    if start + length + CHECKSUM.size > len(data):
+        raise TruncatedError(f"the file ends inside a chunk of {length} bytes")
+    payload = data[start : start + length]
+    (checksum,) = CHECKSUM.unpack_from(data, start + length)
+    if zlib.crc32(payload, zlib.crc32(data[at:start])) != checksum:
+        raise ChecksumError(f"the chunk at byte {at} is damaged")
+    return Chunk(name, payload, start)
+
+
+def _next_chunk(data: bytes, at: int, names: Iterable[bytes], effort: int) -> tuple[Chunk | None, int]:
+    """Find the first chunk at or after an index; return it and the effort that is left."""
+    places = {name: data.find(name, at) for name in names}
+    while effort > 0:
+        place, name = min(((p, n) for n, p in places.items() if p >= 0), default=(-1, b""))
+        if place < 0:
+            break
+        try:
+            chunk = _chunk_at(data, place)
+        except TruncatedError:
+            effort -= 1
+        except ChecksumError:
+            effort -= HEADER.unpack_from(data, place)[1] + 1
+        else:
+            return chunk, effort
+        places[name] = data.find(name, place + 1)
+    return None, effort

@@ -1,0 +1,222 @@
+"""The baseline profile: JPEG's stages, laid out for whole arrays.
+
+    encode   pixels -> blocks -> luma and chroma -> DCT -> levels -> bytes
+    decode   bytes -> levels -> inverse DCT -> luma and chroma -> pixels
+
+A strip is a band of macroblock rows that is coded on its own (`codec.image`). Its planes come in groups of the same
+kind: luma alone, Cb and Cr together, alpha alone. Alpha is a plane like luma, with steps of its own.
+
+The parameters in a file's header are 3 bytes: the number of the table of steps in `TABLES`, and the quality in 1/100.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.errors import CodecError, FormatError
+from codec import blocks, color, dct, quantize
+from codec.coefficients import Coded, Shape, decode_levels, encode_levels
+
+__all__ = ["Baseline", "Group"]
+
+TABLES = ("jpeg", "flat", "sloped")  # numbers in the header
+TUNES = {"psnr": "flat", "ms-ssim": "sloped"}  # which table is best by which measure
+PARAMETERS = struct.Struct(">BH")
+BAND = 1 << 16  # pixels transformed at a time, so that their planes stay in a level-2 cache
+
+
+class Group(NamedTuple):
+    """Planes that are transformed, quantised and coded alike.
+
+    Attributes
+    ----------
+    planes : tuple of str
+        Names: ("Y",), ("Cb", "Cr") or ("A",).
+    size : int
+        Side of the block of pixels behind 64 coefficients: 8, or 16 for chroma at half resolution.
+    steps : (64,) int64 array
+        Quantiser steps in 1/16, in zigzag order.
+    """
+
+    planes: tuple[str, ...]
+    size: int
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The stages for one kind of picture at one quality.
+
+    Attributes
+    ----------
+    channels : int
+        1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    subsampled : bool
+        Whether chroma has half the resolution (4:2:0).
+    tables : str
+        A key of `quantize.TABLES`.
+    quality : float
+        In [0, 100], in steps of 0.01.
+    """
+
+    channels: int
+    subsampled: bool
+    tables: str
+    quality: float
+
+    @classmethod
+    def choose(cls, channels: int, subsampled: bool, quality: float, tune: str, tables: str | None) -> Baseline:
+        """Choose the stages for an encoder; `tables` overrides what `tune` would choose."""
+        if tune not in TUNES:
+            raise CodecError(f"unknown tune {tune!r}; known are {', '.join(TUNES)}")
+        if tables is not None and tables not in TABLES:
+            raise CodecError(f"unknown tables {tables!r}; known are {', '.join(TABLES)}")
+        return cls(channels, subsampled, tables or TUNES[tune], quality)
+
+    @classmethod
+    def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Baseline:
+        """Read the parameters in a file's header, or raise FormatError."""
+        if len(parameters) != PARAMETERS.size:
+            raise FormatError(f"{len(parameters)} bytes of parameters; the baseline profile has {PARAMETERS.size}")
+        table, hundredths = PARAMETERS.unpack(parameters)
+        if table >= len(TABLES) or hundredths > 10_000:
+            raise FormatError(f"table {table} at quality {hundredths / 100} is not in the baseline profile")
+        return cls(channels, subsampled, TABLES[table], hundredths / 100)
+
+    def to_bytes(self) -> bytes:
+        """Write the parameters for a file's header."""
+        return PARAMETERS.pack(TABLES.index(self.tables), round(100 * self.quality))
+
+    @property
+    def macroblock(self) -> int:
+        """Side of a macroblock in pixels: strips are multiples of it."""
+        return 16 if self.subsampled else 8
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups of planes, in the order of the file."""
+        luma, chroma = quantize.scale(quantize.TABLES[self.tables], self.quality)
+        groups = [Group(("Y",), 8, luma)]
+        if self.channels >= 3:
+            groups.append(Group(("Cb", "Cr"), self.macroblock, chroma))
+        if self.channels in (2, 4):
+            groups.append(Group(("A",), 8, _alpha_steps(self.quality)))
+        return groups
+
+    @cached_property
+    def inverses(self) -> list[dct.Inverse]:
+        """The inverse transform of each group."""
+        return [dct.Inverse(group.steps) for group in self.groups]
+
+    def shapes(self, height: int, width: int) -> list[Shape]:
+        """Return the shape of each group of levels, without the 64, in a strip of so many pixels."""
+        return [(len(group.planes), height // group.size, width // group.size) for group in self.groups]
+
+    def encode_strip(self, pixels: NDArray[np.uint8]) -> bytes:
+        """Code a strip.
+
+        Parameters
+        ----------
+        pixels : (H, W, channels) uint8 array
+            H and W are multiples of a macroblock's side.
+
+        Returns
+        -------
+        bytes
+        """
+        return encode_levels(self.forward(pixels))
+
+    def forward(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.int16]]:
+        """Transform and quantise a strip to its groups of levels, (planes, rows, columns, 64) each."""
+        levels = [np.empty((*shape, 64), np.int16) for shape in self.shapes(*pixels.shape[:2])]
+        deadzone = quantize.TABLES[self.tables].deadzone
+        for first, last in self._bands(*pixels.shape[:2]):
+            cut = blocks.split(pixels[first:last], 8, self.macroblock // 8)  # in the order of macroblocks
+            for group, planes, of_group in zip(self.groups, _to_planes(cut, self.channels), levels, strict=True):
+                inside = self.macroblock // group.size  # blocks along a macroblock's side
+                for plane, out in zip(planes, of_group, strict=True):
+                    coefficients = plane.reshape(-1, group.size**2) @ dct.forward_matrix(group.size)
+                    quantized = quantize.quantize(coefficients, group.steps, deadzone)
+                    out[first // group.size : last // group.size] = blocks.raster(
+                        quantized.reshape(*cut.shape[:2], inside, inside, 64)
+                    )
+        return levels
+
+    def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
+        """Decode a strip.
+
+        Parameters
+        ----------
+        data : bytes
+            What holds the strip; it ends with it.
+        at : int
+            Index of its first byte.
+        pixels : (H, W, channels) uint8 array
+            Where to; H and W are multiples of a macroblock's side.
+
+        Raises
+        ------
+        FormatError, TruncatedError
+            Whatever the bytes are.
+        """
+        self.reconstruct(self.read_strip(data, at, *pixels.shape[:2]), pixels)
+
+    def read_strip(self, data: bytes, at: int, height: int, width: int) -> list[Coded]:
+        """Decode the levels of a strip, group by group."""
+        return decode_levels(data, at, self.shapes(height, width))
+
+    def reconstruct(self, groups: list[Coded], pixels: NDArray[np.uint8]) -> None:
+        """Turn the levels of a strip into pixels."""
+        offsets = None
+        if self.channels >= 3:
+            # Small at half resolution, and to double it a band needs its neighbours: whole planes at once.
+            cb, cr = (self.inverses[1](groups[1].levels(plane)) for plane in (0, 1))
+            offsets = color.chroma_offsets(cb, cr)
+        for first, last in self._bands(*pixels.shape[:2]):
+            band = pixels[first:last]
+            luma = self.inverses[0](groups[0].levels(0, first // 8, last // 8))
+            if offsets is None:
+                color.add_luma(luma, None, band[..., :1])
+            elif self.subsampled:
+                color.add_luma(luma, color.upsample(offsets, first // 2, last // 2), band[..., :3])
+            else:
+                color.add_luma(luma, offsets[:, first:last] * np.int16(16), band[..., :3])
+            if self.channels in (2, 4):
+                alpha = self.inverses[-1](groups[-1].levels(0, first // 8, last // 8))
+                color.add_luma(alpha, None, band[..., -1:])
+
+    def _bands(self, height: int, width: int) -> Iterator[tuple[int, int]]:
+        """Cut a strip into bands of rows."""
+        rows = max(1, BAND // (width * self.macroblock)) * self.macroblock
+        for first in range(0, height, rows):
+            yield first, min(first + rows, height)
+
+
+def _alpha_steps(quality: float) -> NDArray[np.int64]:
+    """Return the steps of alpha: 8, 4, 2 or 1.
+
+    Errors of alpha are seen as fringes around a cut-out, so its steps are finer than luma's. Powers of two up to 8 divide the DC
+    of an opaque block (8 * 127) and of a transparent one (8 * -128): both come back without any error.
+    """
+    step = 8 if quality < 50 else 4 if quality < 80 else 2 if quality < 95 else 1
+    return np.full(64, step * quantize.UNIT, np.int64)
+
+
+def _to_planes(cut: NDArray[np.uint8], channels: int) -> list[list[NDArray[np.float32]]]:
+    """Separate the channels of blocks into planes centred on 0, group by group."""
+    planes = []
+    if channels >= 3:
+        y, cb, cr = color.rgb_to_ycbcr(cut[..., :3])
+        planes += [[y], [cb, cr]]
+    else:
+        planes.append([cut[..., 0].astype(np.float32) - color.CENTRE])
+    if channels in (2, 4):
+        planes.append([cut[..., -1].astype(np.float32) - color.CENTRE])
+    return planes

@@ -1,0 +1,165 @@
+"""Colour: RGB, YCbCr and gray.
+
+Y, Cb and Cr are those of JFIF 1.02 (ITU-R BT.601 weights, full range): luma is what a gray picture shows, Cb and Cr
+are how far blue and red are from it. The eye sees detail in luma far better than in chroma, so chroma can be coarser.
+
+    Y  = 0.299 R + 0.587 G + 0.114 B            R = Y             + 1.402 Cr
+    Cb = (B - Y) / 1.772                        G = Y - 0.3441 Cb - 0.7141 Cr
+    Cr = (R - Y) / 1.402                        B = Y + 1.772 Cb
+
+All three are kept centred on 0, in -128 to 127, as the transform wants them: Y is shifted down by 128.
+
+`rgb_to_ycbcr` and `ycbcr_to_rgb` are these formulas. The decoder reads the right-hand side differently: luma, plus an offset
+for each of R, G and B that depends on chroma alone (`chroma_offsets`). With chroma at half resolution the offsets are few;
+they are doubled by `upsample`, and added by `add_luma`, in 16-bit integers: twice the speed of floats, and the same
+result everywhere.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["add_luma", "chroma_offsets", "rgb_to_gray", "rgb_to_ycbcr", "upsample", "ycbcr_to_rgb"]
+
+RED, GREEN, BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)  # ITU-R BT.601, 2.5.1
+CR_TO_RED, CB_TO_BLUE = np.float32(1.402), np.float32(1.772)  # 2 (1 - 0.299) and 2 (1 - 0.114)
+CB_TO_GREEN, CR_TO_GREEN = np.float32(-0.344136), np.float32(-0.714136)  # so that Y stays: -1.772 * 0.114 / 0.587, ...
+CENTRE = np.float32(128)
+
+OFFSET_BITS = 1  # chroma offsets are in 1/2 ...
+SAMPLE_BITS = 5  # ... and in 1/32 when upsampling has multiplied them by 16; luma is in 1/32 then
+# Limit of luma and of 16 times an offset, in 1/32, so that their sum fits int16; 8-bit pictures need half of it.
+LARGEST = (1 << 14) - 1
+
+
+def rgb_to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luma of a colour picture as a gray one: (..., 3) uint8 to (...) uint8."""
+    y, _, _ = rgb_to_ycbcr(rgb)
+    return (y + CENTRE).astype(np.uint8)
+
+
+def rgb_to_ycbcr(
+    rgb: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Convert RGB samples to luma and chroma.
+
+    Parameters
+    ----------
+    rgb : (..., 3) uint8 array
+        A picture, its blocks, a video: any shape.
+
+    Returns
+    -------
+    y, cb, cr : (...) float32 arrays
+        Whole numbers in [-128, 128].
+    """
+    red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
+    y = red * RED
+    green *= GREEN
+    y += green
+    y += blue * BLUE
+    blue -= y
+    blue *= 1 / CB_TO_BLUE
+    red -= y
+    red *= 1 / CR_TO_RED
+    y -= CENTRE
+    return np.rint(y, out=y), np.rint(blue, out=blue), np.rint(red, out=red)
+
+
+def ycbcr_to_rgb(y: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Convert luma and chroma to RGB samples, the inverse of `rgb_to_ycbcr` up to rounding.
+
+    Parameters
+    ----------
+    y, cb, cr : (...) float32 arrays
+        Centred on 0; values that give colours outside [0, 255] are clipped.
+
+    Returns
+    -------
+    (..., 3) uint8 array
+    """
+    y = y + CENTRE
+    rgb = np.stack([y + CR_TO_RED * cr, y + CB_TO_GREEN * cb + CR_TO_GREEN * cr, y + CB_TO_BLUE * cb], axis=-1)
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def chroma_offsets(cb: NDArray[np.float32], cr: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return what chroma adds to luma.
+
+    Parameters
+    ----------
+    cb, cr : (H, W) float32 arrays
+        Centred on 0.
+
+    Returns
+    -------
+    (3, H, W) int16 array
+        Offsets of R, G and B, in 1/2.
+    """
+    half = np.float32(1 << OFFSET_BITS)
+    offsets = np.empty((3, *cb.shape), np.int16)
+    offsets[0] = _to_int16(cr * (half * CR_TO_RED), LARGEST // 16)
+    offsets[1] = _to_int16(cb * (half * CB_TO_GREEN) + cr * (half * CR_TO_GREEN), LARGEST // 16)
+    offsets[2] = _to_int16(cb * (half * CB_TO_BLUE), LARGEST // 16)
+    return offsets
+
+
+def upsample(planes: NDArray[np.int16], first: int = 0, last: int | None = None) -> NDArray[np.int16]:
+    """Double both sides of planes, with the triangle filter (libjpeg's "fancy upsampling", jdsample.c).
+
+    A new sample lies a quarter of the way from the nearest old one to the next, and takes 3/4 of the one and 1/4 of the
+    other. Beyond the edge lies the edge again.
+
+    Parameters
+    ----------
+    planes : (P, H, W) int16 array
+        In [-1023, 1023].
+    first, last : int, optional
+        Rows of `planes` that are wanted, the last not counted; all of them by default.
+
+    Returns
+    -------
+    (P, 2 (last - first), 2 W) int16 array
+        16 times the interpolated samples.
+    """
+    last = planes.shape[1] if last is None else last
+    top, bottom = max(first - 1, 0), min(last + 1, planes.shape[1])  # neighbours that the filter reaches
+    far = planes[:, top:bottom]
+    near = far * np.int16(3)
+    wide = np.empty((*far.shape[:2], 2 * far.shape[2]), np.int16)
+    np.add(near[..., 1:], far[..., :-1], out=wide[..., 2::2])
+    np.add(near[..., :-1], far[..., 1:], out=wide[..., 1:-1:2])
+    wide[..., 0], wide[..., -1] = 4 * far[..., 0], 4 * far[..., -1]
+    near = wide * np.int16(3)
+    tall = np.empty((wide.shape[0], 2 * wide.shape[1], wide.shape[2]), np.int16)
+    np.add(near[:, 1:], wide[:, :-1], out=tall[:, 2::2])
+    np.add(near[:, :-1], wide[:, 1:], out=tall[:, 1:-1:2])
+    tall[:, 0], tall[:, -1] = 4 * wide[:, 0], 4 * wide[:, -1]
+    return tall[:, 2 * (first - top) : 2 * (last - top)]
+
+
+def add_luma(luma: NDArray[np.float32], offsets: NDArray[np.int16] | None, out: NDArray[np.uint8]) -> None:
+    """Add luma to the offsets of each channel, round, clip and store.
+
+    Parameters
+    ----------
+    luma : (H, W) float32 array
+        Centred on 0.
+    offsets : (C, H, W) int16 array or None
+        In 1/32, overwritten; None stands for a single channel without any.
+    out : (H, W, C) uint8 array
+        Where to put the samples.
+    """
+    # Shifted to [0, 255], and half a step up, since the last shift rounds down.
+    unit = np.float32(1 << SAMPLE_BITS)
+    samples = _to_int16(luma * unit + unit * (CENTRE + np.float32(0.5)), LARGEST)
+    channels = samples[None] if offsets is None else np.add(offsets, samples, out=offsets)
+    channels >>= SAMPLE_BITS
+    np.clip(channels, np.int16(0), np.int16(255), out=channels)
+    for i, channel in enumerate(channels):
+        np.copyto(out[..., i], channel, casting="unsafe")
+
+
+def _to_int16(samples: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
+    """Round to whole numbers in [-limit, limit]; overwrites `samples`."""
+    np.clip(samples, np.float32(-limit), np.float32(limit), out=samples)
+    return np.rint(samples, out=samples).astype(np.int16)

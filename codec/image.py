@@ -1,0 +1,367 @@
+"""Still images: pixels to a `.tjpg` file and back.
+
+    encode   pixels -> strips -> each strip through the profile's stages -> chunks
+    decode   chunks -> strips -> pixels
+
+A strip is a band of rows, coded on its own: memory stays bounded however large the picture is, and damage to a strip
+leaves the others. What happens inside one is the profile's: read `codec.baseline` next.
+
+The file is a container of kind TJP (`bitstreams.chunks`) with these chunks, in this order:
+
+    HEAD    width       4 bytes     1 to 2**32 - 1
+            height      4 bytes
+            channels    1 byte      1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha
+            depth       1 byte      bits of a sample: 8
+            sampling    1 byte      1 if chroma has half the resolution (4:2:0), else 0
+            rows        4 bytes     rows of pixels in a strip, a multiple of the macroblock's side; the last may have fewer
+            profile     1 byte, then so many ASCII characters: its name
+            the profile's parameters, to the end
+    ICCP    a colour profile, as in the file that the picture came from; optional
+    EXIF    EXIF data, in the same way; optional
+    STRP    index of the strip, 4 bytes, then its bytes; one for each strip, in order from 0
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.chunks import Chunk, read_chunks, recover_chunks, write_chunks
+from bitstreams.errors import ChecksumError, CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
+from codec import blocks, color
+from codec.profiles import Profile, find_profile
+
+__all__ = [
+    "DEFAULT_QUALITY",
+    "DEFAULT_TUNE",
+    "SIZE_LIMIT",
+    "Header",
+    "Recovered",
+    "decode_image",
+    "encode_image",
+    "read_header",
+    "recover_image",
+]
+
+KIND = b"TJP"
+HEAD, ICCP, EXIF, STRP = b"HEAD", b"ICCP", b"EXIF", b"STRP"
+FIXED = struct.Struct(">IIBBBIB")
+INDEX = struct.Struct(">I")
+
+DEFAULT_QUALITY = 75.0  # libjpeg's
+DEFAULT_TUNE = "ms-ssim"  # see README: what a person sees follows it far closer than PSNR
+SIZE_LIMIT = 1 << 28  # pixels that a decoder accepts if not told otherwise: 268 megapixels, 805 MB of RGB
+STRIP = 1 << 19  # pixels in an encoder's strip: enough lanes for the entropy decoder, and little enough to lose
+LARGEST_STRIP = 1 << 22  # pixels that a strip of more than one row of macroblocks may have: bounds a decoder's memory
+MISSING = 128  # gray level of rows that could not be recovered
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its pixels.
+
+    Attributes
+    ----------
+    width, height : int
+        In pixels.
+    channels : int
+        1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    subsampled : bool
+        Whether chroma has half the resolution.
+    rows : int
+        Rows of pixels in a strip.
+    profile : str
+        Name of the profile.
+    stages : Profile
+        Its stages, with the parameters of this file.
+    icc, exif : bytes or None
+        Metadata, as they were given to the encoder.
+    """
+
+    width: int
+    height: int
+    channels: int
+    subsampled: bool
+    rows: int
+    profile: str
+    stages: Profile
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+    @property
+    def strips(self) -> list[tuple[int, int]]:
+        """First row and last row, not counted, of each strip."""
+        return [(first, min(first + self.rows, self.height)) for first in range(0, self.height, self.rows)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the pixels: (H, W), or (H, W, channels) for more than one."""
+        return (self.height, self.width) + ((self.channels,) if self.channels > 1 else ())
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of the HEAD chunk."""
+        name = self.profile.encode("ascii")
+        fixed = FIXED.pack(self.width, self.height, self.channels, 8, self.subsampled, self.rows, len(name))
+        return fixed + name + self.stages.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Header:
+        """Read the payload of a HEAD chunk, or raise FormatError or UnsupportedError."""
+        if len(payload) < FIXED.size:
+            raise FormatError(f"a header of {len(payload)} bytes")
+        width, height, channels, depth, sampling, rows, length = FIXED.unpack_from(payload)
+        name, parameters = payload[FIXED.size : FIXED.size + length], payload[FIXED.size + length :]
+        if not (width and height and 1 <= channels <= 4 and sampling <= (channels >= 3) and name.isascii()):
+            raise FormatError(f"a header of {width} x {height} pixels, {channels} channels, sampling {sampling}")
+        if depth != 8:
+            raise UnsupportedError(f"{depth} bits a sample; 8 are supported")
+        profile = name.decode("ascii")
+        stages = find_profile(profile).from_bytes(parameters, channels, bool(sampling))
+        if not rows or rows % stages.macroblock or (rows > stages.macroblock and rows * width > LARGEST_STRIP):
+            raise FormatError(
+                f"strips of {rows} rows; they must be multiples of {stages.macroblock}, "
+                f"and more than one only up to {LARGEST_STRIP} pixels"
+            )
+        return cls(width, height, channels, bool(sampling), rows, profile, stages)
+
+
+def encode_image(
+    pixels: NDArray[np.uint8],
+    quality: float = DEFAULT_QUALITY,
+    *,
+    yuv: str = "420",
+    profile: str = "baseline",
+    tune: str = DEFAULT_TUNE,
+    tables: str | None = None,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """Encode a picture.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C) uint8 array
+        Gray, or C channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; any size from 1 x 1.
+    quality : float
+        In [0, 100], on JPEG's scale; hundredths count.
+    yuv : {"420", "444", "400"}
+        Chroma at half resolution, at full resolution, or none: "400" codes luma alone, and gives a gray picture.
+    profile : str
+        Name of a profile.
+    tune : {"ms-ssim", "psnr"}
+        What the quantiser is made for: what a person sees, or the mean square error.
+    tables : {"jpeg", "flat", "sloped"}, optional
+        Quantiser tables, instead of those of `tune`; "jpeg" is Annex K with plain rounding.
+    icc, exif : bytes, optional
+        Metadata to carry along.
+
+    Returns
+    -------
+    bytes
+        A `.tjpg` file, the same on every machine.
+
+    Raises
+    ------
+    UnsupportedError
+        If the array is not such a picture; the message says how to convert it.
+    CodecError
+        If an option is unknown or out of range.
+    """
+    _check_pixels(pixels)
+    if yuv not in ("420", "444", "400"):
+        raise CodecError(f"unknown sampling {yuv!r}; known are 420, 444, 400")
+    if not 0 <= quality <= 100:
+        raise CodecError(f"quality {quality} is outside 0 to 100")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if yuv == "400" and pixels.shape[2] >= 3:
+        gray = color.rgb_to_gray(pixels[..., :3])
+        pixels = np.concatenate([gray[..., None], pixels[..., 3:]], axis=-1)
+    height, width, channels = pixels.shape
+    subsampled = yuv == "420" and channels >= 3
+    stages = find_profile(profile).choose(channels, subsampled, quality, tune, tables)
+    rows = max(1, STRIP // (width * stages.macroblock)) * stages.macroblock
+    header = Header(width, height, channels, subsampled, rows, profile, stages, icc, exif)
+    return b"".join(write_chunks(KIND, _encode_chunks(pixels, header)))
+
+
+def _encode_chunks(pixels: NDArray[np.uint8], header: Header) -> Iterator[tuple[bytes, bytes]]:
+    yield HEAD, header.to_bytes()
+    if header.icc is not None:
+        yield ICCP, header.icc
+    if header.exif is not None:
+        yield EXIF, header.exif
+    for index, (first, last) in enumerate(header.strips):
+        strip = blocks.pad(pixels[first:last], header.stages.macroblock)
+        yield STRP, INDEX.pack(index) + header.stages.encode_strip(strip)
+
+
+def decode_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> NDArray[np.uint8]:
+    """Decode a picture, strictly.
+
+    Parameters
+    ----------
+    data : bytes
+        A `.tjpg` file.
+    size_limit : int
+        Pixels above which the file is refused.
+
+    Returns
+    -------
+    (H, W) or (H, W, C) uint8 array
+        Gray, gray and alpha, RGB, or RGB and alpha; the same on every machine.
+
+    Raises
+    ------
+    CodecError
+        One of its kinds, and nothing else, whatever the bytes are.
+    """
+    header, strips = _read_file(data, size_limit)
+    pixels = np.empty((header.height, header.width, header.channels), np.uint8)
+    for chunk, (first, last) in zip(strips, header.strips, strict=True):
+        _decode_strip(chunk, header, pixels[first:last])
+    return pixels.reshape(header.shape)
+
+
+def read_header(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Header:
+    """Read and check everything but the insides of strips: structure, checksums, header and metadata.
+
+    Parameters and errors are those of `decode_image`.
+    """
+    return _read_file(data, size_limit)[0]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What could be decoded of a damaged file.
+
+    Attributes
+    ----------
+    pixels : (H, W) or (H, W, C) uint8 array
+        Rows that are missing are mid-gray.
+    missing : list of (first, last)
+        Ranges of rows that could not be decoded, the last not counted; empty if all is there.
+    problems : list of str
+        What is wrong with the file; empty if nothing is.
+    header : Header
+    """
+
+    pixels: NDArray[np.uint8]
+    missing: list[tuple[int, int]]
+    problems: list[str]
+    header: Header
+
+
+def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
+    """Decode what can be decoded of a damaged or truncated file.
+
+    Parameters
+    ----------
+    data : bytes
+        A `.tjpg` file, or what is left of one.
+    size_limit : int
+        Pixels above which the file is refused.
+
+    Returns
+    -------
+    Recovered
+
+    Raises
+    ------
+    CodecError
+        If not even the header can be read.
+    """
+    chunks, problems = recover_chunks(data, KIND, (HEAD, ICCP, EXIF, STRP))
+    header = _read_metadata([chunk for chunk in chunks if chunk.type != STRP])
+    _check_size(header, len(data), size_limit, complete=False)
+    pixels = np.full((header.height, header.width, header.channels), MISSING, np.uint8)
+    found = {_index(chunk): chunk for chunk in reversed(chunks) if chunk.type == STRP and len(chunk.payload) >= 4}
+    missing: list[tuple[int, int]] = []
+    for index, (first, last) in enumerate(header.strips):
+        try:
+            if index not in found:
+                raise ChecksumError(f"strip {index} is damaged or lost")
+            _decode_strip(found[index], header, pixels[first:last])
+        except CodecError as error:
+            problems.append(f"rows {first} to {last}: {error}")
+            pixels[first:last] = MISSING
+            joined = missing.pop()[0] if missing and missing[-1][1] == first else first
+            missing.append((joined, last))
+    return Recovered(pixels.reshape(header.shape), missing, problems, header)
+
+
+def _read_file(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
+    """Read header and strips of a file, strictly; nothing that the header claims is allocated before it is checked."""
+    chunks = list(read_chunks(data, KIND))
+    number = sum(chunk.type == STRP for chunk in chunks)
+    metadata, strips = chunks[: len(chunks) - number], chunks[len(chunks) - number :]
+    header = _read_metadata(metadata)
+    _check_size(header, len(data), size_limit, complete=True)
+    if number != len(header.strips):
+        raise FormatError(f"{number} strips where {len(header.strips)} belong")
+    for index, chunk in enumerate(strips):
+        if chunk.type != STRP or len(chunk.payload) < INDEX.size or _index(chunk) != index:
+            raise FormatError(f"strip {index} is not in its place")
+    return header, strips
+
+
+def _read_metadata(chunks: list[Chunk]) -> Header:
+    """Read the chunks before the strips."""
+    types = [chunk.type for chunk in chunks]
+    if types[:1] != [HEAD] or types[1:] not in ([], [ICCP], [EXIF], [ICCP, EXIF]):
+        raise FormatError(f"chunks {b' '.join(types).decode('latin-1')!r} where a header and metadata belong")
+    header = Header.from_bytes(chunks[0].payload)
+    named = {chunk.type: chunk.payload for chunk in chunks}
+    fields = {**vars(header), "icc": named.get(ICCP), "exif": named.get(EXIF)}
+    return Header(**fields)
+
+
+def _check_size(header: Header, size: int, size_limit: int, complete: bool) -> None:
+    """Refuse a header that claims more pixels than the caller allows, or than the file can hold."""
+    pixels = max(header.width, 16) * max(header.height, 16)  # as much as is decoded, whole macroblocks, to a factor
+    if pixels > max(size_limit, 16 * 16):
+        raise LimitError(
+            f"{header.width} x {header.height} pixels are over the limit of {size_limit}; "
+            "raise it with size_limit= (--size-limit on the command line)"
+        )
+    # A block takes at least two bits, one code word for DC and one for the end of its AC.
+    if complete and header.width * header.height > 64 * 4 * size:
+        raise TruncatedError(f"{header.width} x {header.height} pixels do not fit into {size} bytes")
+
+
+def _index(chunk: Chunk) -> int:
+    index: int = INDEX.unpack_from(chunk.payload)[0]
+    return index
+
+
+def _decode_strip(chunk: Chunk, header: Header, out: NDArray[np.uint8]) -> None:
+    """Decode a strip into its rows of the picture."""
+    side = header.stages.macroblock
+    height, width = (-(-length // side) * side for length in out.shape[:2])
+    if (height, width) == out.shape[:2]:
+        header.stages.decode_strip(chunk.payload, INDEX.size, out)
+        return
+    whole = np.empty((height, width, header.channels), np.uint8)
+    header.stages.decode_strip(chunk.payload, INDEX.size, whole)
+    out[...] = whole[: out.shape[0], : out.shape[1]]
+
+
+def _check_pixels(pixels: NDArray[np.uint8]) -> None:
+    """Raise UnsupportedError, with advice, if an array is not a picture that can be coded."""
+    if not isinstance(pixels, np.ndarray):
+        raise UnsupportedError(f"a picture must be a NumPy array, not {type(pixels).__name__}")
+    if pixels.dtype == np.uint16:
+        raise UnsupportedError("16 bits a sample; convert to 8 with (pixels >> 8).astype(np.uint8)")
+    if pixels.dtype != np.uint8:
+        raise UnsupportedError(
+            f"samples of type {pixels.dtype}; convert to uint8, floats in [0, 1] with "
+            "np.rint(255 * pixels).astype(np.uint8)"
+        )
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and not 1 <= pixels.shape[2] <= 4) or 0 in pixels.shape:
+        raise UnsupportedError(
+            f"an array of shape {pixels.shape}; a picture is (H, W) or (H, W, C) with 1 to 4 channels"
+        )
