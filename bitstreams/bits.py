@@ -150,8 +150,7 @@ def unpack(data: bytes, lengths: ArrayLike) -> NDArray[np.uint32]:
     words = byte[:-3] << 24 | byte[1:-2] << 16 | byte[2:-1] << 8 | byte[3:]
     field = words.take(start >> 3)
     field <<= (start & 7).astype(np.uint32)
-    field >>= (32 - length).astype(np.uint32)
-    return field
+    return np.right_shift(field, (32 - length).astype(np.uint32), out=field)
 
 
 def pack_fixed(values: ArrayLike, width: int) -> bytes:

@@ -15,8 +15,8 @@ listing on a terminal stops at 0x1A.
 
 A version that differs is refused by name: before 1.0 the format changes freely, and no old version is kept.
 
-`read_chunks` is strict. `recover_chunks` walks over damage: it looks for the next place at which a chunk with a right checksum
-starts, and tells which bytes it had to pass over.
+`read_chunks` is strict. `recover_chunks` walks over damage: it looks for the next place at which a chunk with a right
+checksum starts, and tells which bytes it had to pass over.
 """
 
 import struct

@@ -202,8 +202,8 @@ class Baseline:
 def _alpha_steps(quality: float) -> NDArray[np.int64]:
     """Return the steps of alpha: 8, 4, 2 or 1.
 
-    Errors of alpha are seen as fringes around a cut-out, so its steps are finer than luma's. Powers of two up to 8 divide the DC
-    of an opaque block (8 * 127) and of a transparent one (8 * -128): both come back without any error.
+    Errors of alpha are seen as fringes around a cut-out, so its steps are finer than luma's. Powers of two up to 8
+    divide the DC of an opaque block (8 * 127) and of a transparent one (8 * -128): both come back without any error.
     """
     step = 8 if quality < 50 else 4 if quality < 80 else 2 if quality < 95 else 1
     return np.full(64, step * quantize.UNIT, np.int64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bitstreams.amplitudes import pack_amplitudes, sizes, unpack_amplitudes
 from bitstreams.errors import FormatError
 from bitstreams.huffman import Stream, decode_streams, encode_streams, read_section
-from codec.scan import run_length_decode, run_length_encode
+from codec.scan import EOB, run_length_decode, run_length_encode
 
 __all__ = ["Coded", "Shape", "decode_levels", "encode_levels"]
 
@@ -81,6 +81,11 @@ class Coded:
     places: NDArray[np.int32]
     values: NDArray[np.int16]
 
+    def symbols(self, plane: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return the DC sizes and AC symbols of one of the group's planes."""
+        ends = np.flatnonzero(self.ac_symbols == EOB).reshape(self.shape)[:, -1, -1] + 1
+        return self.dc_sizes.reshape(self.shape[0], -1)[plane], np.split(self.ac_symbols, ends[:-1])[plane]
+
     def levels(self, plane: int, first: int = 0, last: int | None = None) -> NDArray[np.float32]:
         """Put levels in their places.
 
@@ -133,11 +138,11 @@ def decode_levels(data: bytes, at: int, shapes: Sequence[Shape]) -> list[Coded]:
         if dc.count != number or ac.count > 64 * number:
             raise FormatError(f"{dc.count} DC and {ac.count} AC symbols where there are {number} blocks")
     symbols = decode_streams(data, streams)
-    dc_coded = [np.flatnonzero(dc) for dc in symbols[0::2]]
-    scans = [run_length_decode(ac, number) for ac, number in zip(symbols[1::2], blocks, strict=True)]
+    dc_coded = [np.flatnonzero(dc_sizes) for dc_sizes in symbols[0::2]]
+    scans = [run_length_decode(ac_symbols, number) for ac_symbols, number in zip(symbols[1::2], blocks, strict=True)]
     kinds: list[NDArray[np.uint8]] = []
-    for dc, coded, (_, ac_size) in zip(symbols[0::2], dc_coded, scans, strict=True):
-        kinds += [dc.take(coded), ac_size]
+    for dc_sizes, coded, (_, ac_sizes) in zip(symbols[0::2], dc_coded, scans, strict=True):
+        kinds += [dc_sizes.take(coded), ac_sizes]
     every_size = np.concatenate(kinds)
     if every_size.max(initial=0) > LARGEST_SIZE:
         raise FormatError(f"a level of more than {LARGEST_SIZE} bits")
@@ -147,13 +152,11 @@ def decode_levels(data: bytes, at: int, shapes: Sequence[Shape]) -> list[Coded]:
     of_kind = np.split(values, np.cumsum([kind.size for kind in kinds])[:-1])
     groups = []
     for i, shape in enumerate(shapes):
+        d, a = 2 * i, 2 * i + 1
         difference = np.zeros(blocks[i], np.int16)
-        difference[dc_coded[i]] = of_kind[2 * i]
+        difference[dc_coded[i]] = of_kind[d]
         dc_levels = _undo_difference(difference, shape)
-        dc, ac = 2 * i, 2 * i + 1
-        groups.append(
-            Coded(shape, streams[dc], streams[ac], symbols[dc], symbols[ac], dc_levels, scans[i][0], of_kind[ac])
-        )
+        groups.append(Coded(shape, streams[d], streams[a], symbols[d], symbols[a], dc_levels, scans[i][0], of_kind[a]))
     return groups
 
 

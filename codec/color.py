@@ -9,10 +9,10 @@ are how far blue and red are from it. The eye sees detail in luma far better tha
 
 All three are kept centred on 0, in -128 to 127, as the transform wants them: Y is shifted down by 128.
 
-`rgb_to_ycbcr` and `ycbcr_to_rgb` are these formulas. The decoder reads the right-hand side differently: luma, plus an offset
-for each of R, G and B that depends on chroma alone (`chroma_offsets`). With chroma at half resolution the offsets are few;
-they are doubled by `upsample`, and added by `add_luma`, in 16-bit integers: twice the speed of floats, and the same
-result everywhere.
+`rgb_to_ycbcr` and `ycbcr_to_rgb` are these formulas. The decoder reads the right-hand side differently: luma, plus an
+offset for each of R, G and B that depends on chroma alone (`chroma_offsets`). With chroma at half resolution the
+offsets are few; they are doubled by `upsample`, and added by `add_luma`, in 16-bit integers: twice the speed of floats,
+and the same result everywhere.
 """
 
 import numpy as np

@@ -12,9 +12,9 @@ whole numbers, so that every product and partial sum is a whole multiple too. As
 multiples, float32 holds each of them exactly, and no order of summation, thread count or fused multiply-add can
 change the result. Where a malicious file would exceed that, `Inverse` takes float64, whose 2**53 is out of reach.
 
-**Chroma at half resolution**: of the 16 x 16 DCT of a block, the 8 x 8 lowest frequencies are kept. They are the closest
-approximation with a quarter of the numbers (the transform is a rotation), and read by the 8-point inverse they are the
-small picture. So halving needs no filter: it is part of the matrix.
+**Chroma at half resolution**: of the 16 x 16 DCT of a block, the 8 x 8 lowest frequencies are kept. They are the
+closest approximation with a quarter of the numbers (the transform is a rotation), and read by the 8-point inverse they
+are the small picture. So halving needs no filter: it is part of the matrix.
 """
 
 from functools import cache
@@ -55,7 +55,7 @@ def basis(n: int) -> NDArray[np.float64]:
         Row k is the k-th cosine wave, c(k) cos((2i + 1) k pi / 2n) with c(0) = sqrt(1/n) and c(k) = sqrt(2/n).
     """
     k, i = np.ogrid[:n, :n]
-    waves = np.cos((2 * i + 1) * k * np.pi / (2 * n)) * np.sqrt(2 / n)
+    waves: NDArray[np.float64] = np.cos((2 * i + 1) * k * np.pi / (2 * n)) * np.sqrt(2 / n)
     waves[0] = np.sqrt(1 / n)
     return waves
 
@@ -141,8 +141,8 @@ def energy_compaction(coefficients: ArrayLike) -> NDArray[np.float64]:
 def compare_with_fft(pictures: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the energy compaction of the DCT and of the DFT of the same blocks.
 
-    The DFT sees a block as one period of an endless repetition, and the jump from its right edge to its left one spreads
-    energy over all frequencies. The DCT sees it mirrored at the edges, without a jump. A real block's DFT is
+    The DFT sees a block as one period of an endless repetition, and the jump from its right edge to its left one
+    spreads energy over all frequencies. The DCT sees it mirrored at the edges, without a jump. A real block's DFT is
     conjugate symmetric, so its n * n complex numbers carry n * n real ones, as many as the DCT's.
 
     Parameters
@@ -236,5 +236,5 @@ class Inverse:
         if largest > 0.99 * (1 << (24 - INVERSE_BITS)):  # 0.99, since the sum that is compared is rounded itself
             levels, matrices = levels.astype(np.float64), matrices.astype(np.float64)
         # (rows, 1, columns, 64) @ (8, 64, 8) -> (rows, 8, columns, 8): the pixels come out in raster order.
-        samples = np.matmul(levels[:, None], matrices)
-        return samples.astype(np.float32, copy=False).reshape(8 * rows, 8 * columns)
+        samples: NDArray[np.float32] = np.matmul(levels[:, None], matrices).astype(np.float32, copy=False)
+        return samples.reshape(8 * rows, 8 * columns)

@@ -13,7 +13,8 @@ The file is a container of kind TJP (`bitstreams.chunks`) with these chunks, in 
             channels    1 byte      1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha
             depth       1 byte      bits of a sample: 8
             sampling    1 byte      1 if chroma has half the resolution (4:2:0), else 0
-            rows        4 bytes     rows of pixels in a strip, a multiple of the macroblock's side; the last may have fewer
+            rows        4 bytes     rows of pixels in a strip, a multiple of the macroblock's side; the last may have
+                                    fewer
             profile     1 byte, then so many ASCII characters: its name
             the profile's parameters, to the end
     ICCP    a colour profile, as in the file that the picture came from; optional
@@ -220,7 +221,7 @@ def decode_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> NDArray[np.uin
     CodecError
         One of its kinds, and nothing else, whatever the bytes are.
     """
-    header, strips = _read_file(data, size_limit)
+    header, strips = read_strips(data, size_limit)
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
     for chunk, (first, last) in zip(strips, header.strips, strict=True):
         _decode_strip(chunk, header, pixels[first:last])
@@ -232,7 +233,7 @@ def read_header(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Header:
 
     Parameters and errors are those of `decode_image`.
     """
-    return _read_file(data, size_limit)[0]
+    return read_strips(data, size_limit)[0]
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
     return Recovered(pixels.reshape(header.shape), missing, problems, header)
 
 
-def _read_file(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
+def read_strips(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
     """Read header and strips of a file, strictly; nothing that the header claims is allocated before it is checked."""
     chunks = list(read_chunks(data, KIND))
     number = sum(chunk.type == STRP for chunk in chunks)

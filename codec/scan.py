@@ -32,6 +32,7 @@ __all__ = [
 CELLS = 64  # coefficients in a block
 EOB = 0x00
 ZRL = 0x0F
+HALF = np.uint8(4)  # bits of each half of a symbol
 
 
 def _zigzag() -> NDArray[np.intp]:
@@ -116,7 +117,7 @@ def run_length_encode(
     ends = np.append((low[1:] & (CELLS - 1)) == 0, True)
     value = np.append(value[1:], np.int16(0))
     size = sizes(value)
-    symbols = size << 4 | run & 15
+    symbols = size << HALF | run & np.uint8(15)
     symbols[ends] = EOB
     coded = np.flatnonzero(~ends)
     long = coded[run.take(coded) > 15]
@@ -158,6 +159,6 @@ def run_length_decode(symbols: NDArray[np.uint8], blocks: int) -> tuple[NDArray[
     if length.max() >= CELLS:
         raise FormatError("a run of zeros leaves its block")
     step[ends] = CELLS - length  # an EOB takes the cursor to the next block
-    size = symbols >> 4
+    size = symbols >> HALF
     coded = np.flatnonzero(size > 0)
     return np.cumsum(step, dtype=np.int32, out=step).take(coded), size.take(coded)

@@ -1,0 +1,188 @@
+"""Decoding laid open: every intermediate of a file as an array, and where each of its bits went.
+
+`trace_image` runs the decoder's own stages and keeps what lies between them; the parts of its ledger add up to the
+file's size. It is meant for looking at, not for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.chunks import FRAMING, PREAMBLE
+from bitstreams.errors import UnsupportedError
+from bitstreams.huffman import Stream
+from bitstreams.ledger import FILE, Ledger
+from codec import color, quantize
+from codec.baseline import Baseline, Group
+from codec.coefficients import Coded
+from codec.image import INDEX, SIZE_LIMIT, Header, decode_image, read_strips
+from codec.scan import EOB, ZIGZAG
+
+__all__ = ["PlaneTrace", "Trace", "trace_image"]
+
+Number = TypeVar("Number", bound=np.number)
+
+
+@dataclass(frozen=True)
+class PlaneTrace:
+    """What decoding made of one plane, all strips together.
+
+    Attributes
+    ----------
+    dc_sizes : (N,) uint8 array
+        DC symbols: the size of each block's difference to its prediction.
+    ac_symbols : (S,) uint8 array
+        AC symbols, size << 4 | run.
+    levels : (rows, columns, 8, 8) int16 array
+        Quantised coefficients, by vertical and horizontal frequency.
+    coefficients : (rows, columns, 8, 8) float32 array
+        The same, dequantised.
+    samples : (8 * rows, 8 * columns) float32 array
+        After the inverse transform, centred on 0.
+    upsampled : float32 array
+        The samples at the picture's resolution: twice the sides for chroma with 4:2:0 sampling.
+    bits : (rows, columns) int64 array
+        Bits of each block: code words, signs and mantissas.
+    """
+
+    dc_sizes: NDArray[np.uint8]
+    ac_symbols: NDArray[np.uint8]
+    levels: NDArray[np.int16]
+    coefficients: NDArray[np.float32]
+    samples: NDArray[np.float32]
+    upsampled: NDArray[np.float32]
+    bits: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything between a file's bytes and its pixels.
+
+    Attributes
+    ----------
+    header : Header
+    planes : dict of str to PlaneTrace
+        By name: Y, Cb, Cr, A, those that the picture has.
+    pixels : (H, W) or (H, W, C) uint8 array
+        As from `decode_image`.
+    ledger : Ledger
+        Where every bit of the file went.
+    """
+
+    header: Header
+    planes: dict[str, PlaneTrace]
+    pixels: NDArray[np.uint8]
+    ledger: Ledger
+
+
+def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
+    """Decode a picture and keep every intermediate.
+
+    Parameters
+    ----------
+    data : bytes
+        A `.tjpg` file of the baseline profile.
+    size_limit : int
+        Pixels above which the file is refused.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    CodecError
+        As from `decode_image`; UnsupportedError for another profile.
+    """
+    header, strips = read_strips(data, size_limit)
+    stages = header.stages
+    if not isinstance(stages, Baseline):
+        raise UnsupportedError(f"no trace of profile {header.profile!r}")
+    ledger = Ledger()
+    ledger.record(FILE, "signature, version", 8 * PREAMBLE)
+    ledger.record(FILE, "header", 8 * len(header.to_bytes()))
+    metadata = [blob for blob in (header.icc, header.exif) if blob is not None]
+    ledger.record(FILE, "metadata", 8 * sum(map(len, metadata)))
+    ledger.record(FILE, "chunks", 8 * FRAMING * (2 + len(metadata) + len(strips)))
+    parts: dict[str, list[PlaneTrace]] = {name: [] for group in stages.groups for name in group.planes}
+    for chunk, (first, last) in zip(strips, header.strips, strict=True):
+        height, width = (-(-side // stages.macroblock) * stages.macroblock for side in (last - first, header.width))
+        coded = stages.read_strip(chunk.payload, INDEX.size, height, width)
+        _record_strip(ledger, stages.groups, coded)
+        for group, inverse, of_group in zip(stages.groups, stages.inverses, coded, strict=True):
+            for plane, name in enumerate(group.planes):
+                zigzag = of_group.levels(plane)
+                levels = _square(zigzag.astype(np.int16))
+                coefficients = _square(quantize.dequantize(zigzag.astype(np.int16), group.steps))
+                samples = inverse(zigzag)
+                upsampled = _double(samples) if group.size == 16 else samples
+                bits = _block_bits(of_group, plane)
+                symbols = of_group.symbols(plane)
+                parts[name].append(PlaneTrace(*symbols, levels, coefficients, samples, upsampled, bits))
+    planes = {name: _join(of_strips) for name, of_strips in parts.items()}
+    return Trace(header, planes, decode_image(data, size_limit=size_limit), ledger)
+
+
+def _join(strips: Sequence[PlaneTrace]) -> PlaneTrace:
+    """Put the strips of a plane together."""
+    return PlaneTrace(
+        *(np.concatenate(parts) for parts in zip(*(vars(strip).values() for strip in strips), strict=True))
+    )
+
+
+def _square(zigzag: NDArray[Number]) -> NDArray[Number]:
+    """Turn (rows, columns, 64) in zigzag order to (rows, columns, 8, 8) by frequency."""
+    raster = np.empty_like(zigzag)
+    raster[..., ZIGZAG] = zigzag
+    return raster.reshape(*zigzag.shape[:2], 8, 8)
+
+
+def _double(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Upsample as the decoder does, which works on halves and gives 32nds."""
+    halves = np.clip(np.rint(2 * samples), -1023, 1023).astype(np.int16)
+    return color.upsample(halves[None])[0].astype(np.float32) / 32
+
+
+def _word_bits(stream: Stream, symbols: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the length of each symbol's code word."""
+    return stream.code.lengths.take(symbols).astype(np.int64)
+
+
+def _block_bits(coded: Coded, plane: int) -> NDArray[np.int64]:
+    """Return the bits of each block of a plane: (rows, columns)."""
+    dc_sizes, ac_symbols = coded.symbols(plane)
+    # A value's sign and mantissa take as many bits as its size.
+    dc = _word_bits(coded.dc, dc_sizes) + dc_sizes
+    ac = _word_bits(coded.ac, ac_symbols) + (ac_symbols >> 4)
+    starts = np.append(0, np.flatnonzero(ac_symbols == EOB)[:-1] + 1)
+    return (dc + np.add.reduceat(ac, starts)).reshape(coded.shape[1:])
+
+
+def _record_strip(ledger: Ledger, groups: Sequence[Group], coded: Sequence[Coded]) -> None:
+    """Record every bit of a strip's payload."""
+    ledger.record(FILE, "strip numbers", 8 * INDEX.size)
+    signs = mantissas = 0
+    counts = coded[0].dc.start - INDEX.size  # bytes before the first code word that are neither table nor entry point
+    for group, of_group in zip(groups, coded, strict=True):
+        words = 0
+        for plane, name in enumerate(group.planes):
+            dc_sizes, ac_symbols = of_group.symbols(plane)
+            dc, ac = (int(_word_bits(*pair).sum()) for pair in ((of_group.dc, dc_sizes), (of_group.ac, ac_symbols)))
+            sizes = np.concatenate([dc_sizes, ac_symbols >> 4])
+            sign, mantissa = int(np.count_nonzero(sizes)), int(np.maximum(sizes.astype(np.int64) - 1, 0).sum())
+            parts: dict[str, int] = {"DC code words": dc, "AC code words": ac, "signs": sign, "mantissas": mantissa}
+            for kind, bits in parts.items():
+                ledger.record(name, kind, bits)
+            words, signs, mantissas = words + dc + ac, signs + sign, mantissas + mantissa
+        for kind, stream in (("DC", of_group.dc), ("AC", of_group.ac)):
+            ledger.record(" ".join(group.planes), f"{kind} code table", 8 * stream.table_bytes)
+            ledger.record(" ".join(group.planes), f"{kind} entry points", 8 * stream.entry_bytes)
+            counts -= stream.table_bytes + stream.entry_bytes
+        ledger.record(FILE, "padding", 8 * (of_group.dc.size + of_group.ac.size) - words)
+    ledger.record(FILE, "padding", -signs % 8 + -mantissas % 8)
+    ledger.record(FILE, "symbol counts", 8 * counts)
