@@ -18,7 +18,7 @@ and the same result everywhere.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_luma", "chroma_offsets", "rgb_to_gray", "rgb_to_ycbcr", "upsample", "ycbcr_to_rgb"]
+__all__ = ["add_luma", "chroma_offsets", "gray_to_rgb", "rgb_to_gray", "rgb_to_ycbcr", "upsample", "ycbcr_to_rgb"]
 
 RED, GREEN, BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)  # ITU-R BT.601, 2.5.1
 CR_TO_RED, CB_TO_BLUE = np.float32(1.402), np.float32(1.772)  # 2 (1 - 0.299) and 2 (1 - 0.114)
@@ -35,6 +35,11 @@ def rgb_to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the luma of a colour picture as a gray one: (..., 3) uint8 to (...) uint8."""
     y, _, _ = rgb_to_ycbcr(rgb)
     return (y + CENTRE).astype(np.uint8)
+
+
+def gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a gray picture as a colour one, R = G = B: (...) uint8 to (..., 3) uint8."""
+    return np.repeat(gray[..., None], 3, axis=-1)
 
 
 def rgb_to_ycbcr(

@@ -94,9 +94,13 @@ class Header:
     exif: bytes | None = None
 
     @property
-    def strips(self) -> list[tuple[int, int]]:
-        """First row and last row, not counted, of each strip."""
-        return [(first, min(first + self.rows, self.height)) for first in range(0, self.height, self.rows)]
+    def strips(self) -> int:
+        """Number of strips."""
+        return -(-self.height // self.rows)
+
+    def strip_rows(self, index: int) -> tuple[int, int]:
+        """Return the first and the last row, not counted, of a strip."""
+        return index * self.rows, min((index + 1) * self.rows, self.height)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -196,8 +200,8 @@ def _encode_chunks(pixels: NDArray[np.uint8], header: Header) -> Iterator[tuple[
         yield ICCP, header.icc
     if header.exif is not None:
         yield EXIF, header.exif
-    for index, (first, last) in enumerate(header.strips):
-        strip = blocks.pad(pixels[first:last], header.stages.macroblock)
+    for index in range(header.strips):
+        strip = blocks.pad(pixels[slice(*header.strip_rows(index))], header.stages.macroblock)
         yield STRP, INDEX.pack(index) + header.stages.encode_strip(strip)
 
 
@@ -223,8 +227,8 @@ def decode_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> NDArray[np.uin
     """
     header, strips = read_strips(data, size_limit)
     pixels = np.empty((header.height, header.width, header.channels), np.uint8)
-    for chunk, (first, last) in zip(strips, header.strips, strict=True):
-        _decode_strip(chunk, header, pixels[first:last])
+    for index, chunk in enumerate(strips):
+        _decode_strip(chunk, header, pixels[slice(*header.strip_rows(index))])
     return pixels.reshape(header.shape)
 
 
@@ -282,16 +286,20 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
     pixels = np.full((header.height, header.width, header.channels), MISSING, np.uint8)
     found = {_index(chunk): chunk for chunk in reversed(chunks) if chunk.type == STRP and len(chunk.payload) >= 4}
     missing: list[tuple[int, int]] = []
-    for index, (first, last) in enumerate(header.strips):
+    decoded = 0  # rows up to here are accounted for
+    for index in sorted(index for index in found if index < header.strips):
+        first, last = header.strip_rows(index)
         try:
-            if index not in found:
-                raise ChecksumError(f"strip {index} is damaged or lost")
             _decode_strip(found[index], header, pixels[first:last])
         except CodecError as error:
             problems.append(f"rows {first} to {last}: {error}")
             pixels[first:last] = MISSING
-            joined = missing.pop()[0] if missing and missing[-1][1] == first else first
-            missing.append((joined, last))
+            continue
+        if decoded < first:
+            missing.append((decoded, first))
+        decoded = last
+    if decoded < header.height:
+        missing.append((decoded, header.height))
     return Recovered(pixels.reshape(header.shape), missing, problems, header)
 
 
@@ -302,8 +310,8 @@ def read_strips(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
     metadata, strips = chunks[: len(chunks) - number], chunks[len(chunks) - number :]
     header = _read_metadata(metadata)
     _check_size(header, len(data), size_limit, complete=True)
-    if number != len(header.strips):
-        raise FormatError(f"{number} strips where {len(header.strips)} belong")
+    if number != header.strips:
+        raise FormatError(f"{number} strips where {header.strips} belong")
     for index, chunk in enumerate(strips):
         if chunk.type != STRP or len(chunk.payload) < INDEX.size or _index(chunk) != index:
             raise FormatError(f"strip {index} is not in its place")

@@ -110,7 +110,8 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     ledger.record(FILE, "metadata", 8 * sum(map(len, metadata)))
     ledger.record(FILE, "chunks", 8 * FRAMING * (2 + len(metadata) + len(strips)))
     parts: dict[str, list[PlaneTrace]] = {name: [] for group in stages.groups for name in group.planes}
-    for chunk, (first, last) in zip(strips, header.strips, strict=True):
+    for index, chunk in enumerate(strips):
+        first, last = header.strip_rows(index)
         height, width = (-(-side // stages.macroblock) * stages.macroblock for side in (last - first, header.width))
         coded = stages.read_strip(chunk.payload, INDEX.size, height, width)
         _record_strip(ledger, stages.groups, coded)

@@ -1,0 +1,103 @@
+"""`tcodec encode`: pictures of any format that imageio reads to `.tjpg` files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from codec.baseline import TABLES, TUNES
+from codec.commands import batch
+from codec.commands.info import parameters
+from codec.files import PICTURES, read_picture
+from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
+from codec.profiles import find_profile
+
+__all__ = ["add"]
+
+
+def add(subparsers: Any) -> None:
+    """Add the subcommand to the program."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "encode",
+        help="encode pictures to .tjpg files",
+        description="Encode pictures of any format that imageio reads to .tjpg files. Alpha, colour profile and EXIF data "
+        "are kept.",
+    )
+    batch.add_writing_options(
+        parser,
+        "a picture, a folder of pictures, or - for stdin",
+        "a file, a folder, or - for stdout; a folder if there are several pictures (default: beside each picture)",
+    )
+    wish = parser.add_mutually_exclusive_group()
+    wish.add_argument(
+        "-q",
+        "--quality",
+        type=_quality,
+        default=DEFAULT_QUALITY,
+        metavar="N",
+        help="0 to 100, on JPEG's scale; hundredths count (default: %(default)g)",
+    )
+    wish.add_argument(
+        "--target-size",
+        type=batch.amount,
+        metavar="BYTES",
+        help="find the highest quality that fits into so many bytes; 50k is 50000, 1M a million",
+    )
+    wish.add_argument(
+        "--target-psnr",
+        type=float,
+        metavar="DB",
+        help="find the lowest quality that reaches this PSNR over all samples",
+    )
+    parser.add_argument(
+        "-y",
+        "--yuv",
+        choices=("420", "444", "400"),
+        default="420",
+        help="chroma at half resolution, at full resolution, or none, which gives a gray picture (default: %(default)s)",
+    )
+    parser.add_argument("--profile", default="baseline", help="which stages to use (default: %(default)s)")
+    parser.add_argument(
+        "--tune", choices=sorted(TUNES), default=DEFAULT_TUNE, help="what to be good at (default: %(default)s)"
+    )
+    parser.add_argument("--tables", choices=TABLES, help="quantiser tables (default: those that suit --tune)")
+    parser.set_defaults(run=run)
+
+
+def _quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 0 to 100")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode all inputs; return the exit status."""
+    find_profile(args.profile)  # if it is unknown, say so once and not for each file
+    return batch.run(batch.plan(args.inputs, args.output, PICTURES, ".tjpg"), _encode, args)
+
+
+def _encode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Product:
+    """Encode one picture."""
+    from codec.search import encode_to_psnr, encode_to_size  # noqa: PLC0415
+
+    pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit)
+    if args.yuv == "400" and pixels.shape[2:] in ((3,), (4,)):
+        icc = None  # it describes colours that the gray picture has no more
+    options = {"yuv": args.yuv, "profile": args.profile, "tune": args.tune, "tables": args.tables}
+    options |= {"icc": icc, "exif": exif}
+    if args.target_size is not None:
+        coded = encode_to_size(pixels, args.target_size, **options)
+    elif args.target_psnr is not None:
+        coded = encode_to_psnr(pixels, args.target_psnr, **options)
+    else:
+        coded = encode_image(pixels, args.quality, **options)
+    height, width = pixels.shape[:2]
+    line = f"{task.source}: {len(data):,} -> {len(coded):,} bytes, {8 * len(coded) / (height * width):.3f} bits a pixel"
+    for name, value in parameters(read_header(coded, size_limit=sys.maxsize)).items():
+        line += f", {name} {value}"
+    return batch.Product(coded, line)

@@ -1,0 +1,86 @@
+"""`tcodec info`: what `.tjpg` files say of themselves, without decoding pixels."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import Any
+
+from bitstreams.errors import CodecError
+from codec.commands import batch
+from codec.image import Header, read_header
+
+__all__ = ["add", "parameters"]
+
+CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
+
+
+def add(subparsers: Any) -> None:
+    """Add the subcommand to the program."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "info",
+        help="show what .tjpg files say of themselves",
+        description="Show size, sampling, stages and metadata of .tjpg files, without decoding pixels.",
+    )
+    batch.add_reading_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Describe all inputs; return the exit status."""
+    records, failed = [], False
+    for path, _ in batch.find(args.inputs, {".tjpg"}):
+        try:
+            data = batch.read(path)
+            record = {"file": str(path), **_describe(read_header(data, size_limit=args.size_limit), len(data))}
+        except (CodecError, OSError) as error:
+            print(f"tcodec: {batch.explain(error, path)}", file=sys.stderr)
+            failed = True
+            continue
+        records.append(record)
+        if not args.json:
+            print(_as_text(record))
+    if args.json:
+        batch.print_json(records, args.inputs)
+    return batch.FAILED if failed else 0
+
+
+def parameters(header: Header) -> dict[str, Any]:
+    """Return what a profile's stages were told beyond the kind of picture: for `baseline`, tables and quality."""
+    stages = header.stages
+    if not dataclasses.is_dataclass(stages):
+        return {}
+    known = {field.name for field in dataclasses.fields(header)}
+    return {field.name: getattr(stages, field.name) for field in dataclasses.fields(stages) if field.name not in known}
+
+
+def _describe(header: Header, size: int) -> dict[str, Any]:
+    return {
+        "width": header.width,
+        "height": header.height,
+        "channels": header.channels,
+        "sampling": "400" if header.channels < 3 else "420" if header.subsampled else "444",
+        "profile": header.profile,
+        "parameters": parameters(header),
+        "strips": len(header.strips),
+        "rows_per_strip": header.rows,
+        "bytes": size,
+        "bits_per_pixel": 8 * size / (header.width * header.height),
+        "icc_bytes": len(header.icc or b""),
+        "exif_bytes": len(header.exif or b""),
+    }
+
+
+def _as_text(record: dict[str, Any]) -> str:
+    """Lay a record out for people."""
+    values = {
+        "size": f"{record['width']} x {record['height']} pixels",
+        "channels": f"{record['channels']} ({CHANNELS[record['channels']]})",
+        "sampling": ":".join(record["sampling"]),
+        "profile": ", ".join([record["profile"], *(f"{name} {value}" for name, value in record["parameters"].items())]),
+        "strips": f"{record['strips']} of {record['rows_per_strip']} rows",
+        "bytes": f"{record['bytes']:,}, {record['bits_per_pixel']:.3f} bits a pixel",
+        "ICC, EXIF": f"{record['icc_bytes']:,} and {record['exif_bytes']:,} bytes",
+    }
+    return "\n".join([record["file"], *(f"  {name:11}{value}" for name, value in values.items())])

@@ -1,0 +1,46 @@
+"""`tcodec verify`: whether `.tjpg` files are whole and decode, strictly."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bitstreams.errors import CodecError
+from codec.commands import batch
+from codec.image import decode_image
+
+__all__ = ["add"]
+
+
+def add(subparsers: Any) -> None:
+    """Add the subcommand to the program."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "verify",
+        help="check that .tjpg files are whole and decode",
+        description="Decode .tjpg files strictly, and tell what is wrong with those that do not. Nothing is written.",
+    )
+    batch.add_reading_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check all inputs; return the exit status."""
+    records = []
+    for path, _ in batch.find(args.inputs, {".tjpg"}):
+        record = _check(path, args.size_limit)
+        records.append(record)
+        if not args.json and not (record["ok"] and args.quiet):
+            print(f"{path}: " + ("ok" if record["ok"] else f"{record['error']}: {record['message']}"), flush=True)
+    if args.json:
+        batch.print_json(records, args.inputs)
+    return 0 if all(record["ok"] for record in records) else batch.FAILED
+
+
+def _check(path: Path, size_limit: int) -> dict[str, Any]:
+    """Decode a file; return what came of it."""
+    try:
+        decode_image(batch.read(path), size_limit=size_limit)
+    except (CodecError, OSError, MemoryError) as error:
+        return {"file": str(path), "ok": False, "error": type(error).__name__, "message": batch.explain(error)}
+    return {"file": str(path), "ok": True, "error": None, "message": None}
