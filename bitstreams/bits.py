@@ -124,7 +124,7 @@ def unpack(data: bytes, lengths: ArrayLike) -> NDArray[np.uint32]:
     Parameters
     ----------
     data : bytes
-        Fields from the first bit on; bytes after the last field are ignored.
+        Fields from the first bit on, less than 512 MiB; bytes after the last field are ignored.
     lengths : (N,) array of integers in [0, 25]
         Bits of each field.
 
@@ -138,19 +138,18 @@ def unpack(data: bytes, lengths: ArrayLike) -> NDArray[np.uint32]:
     TruncatedError
         If the fields need more bits than `data` has.
     """
-    length = np.asarray(lengths).astype(np.int64)
-    if length.size == 0:
-        return np.zeros(0, np.uint32)
-    end = np.cumsum(length)
-    if end[-1] > 8 * len(data):
-        raise TruncatedError(f"bit fields need {int(end[-1])} bits, {8 * len(data)} are left")
-    start = end - length
+    length = np.asarray(lengths).astype(np.uint32)
+    total = int(length.sum(dtype=np.int64))
+    if total > 8 * len(data):
+        raise TruncatedError(f"bit fields need {total} bits, {8 * len(data)} are left")
+    start = np.cumsum(length, dtype=np.uint32) - length
     # The four bytes from every byte on, as overlapping words: a field of up to 25 bits lies inside one.
     byte = np.frombuffer(data + bytes(4), np.uint8).astype(np.uint32)
     words = byte[:-3] << 24 | byte[1:-2] << 16 | byte[2:-1] << 8 | byte[3:]
-    field = words.take(start >> 3)
-    field <<= (start & 7).astype(np.uint32)
-    return np.right_shift(field, (32 - length).astype(np.uint32), out=field)
+    field = words.take(start >> np.uint32(3))
+    field <<= start & np.uint32(7)
+    # NumPy defines a shift by the whole width as 0, so empty fields need no special case.
+    return np.right_shift(field, np.uint32(32) - length, out=field)
 
 
 def pack_fixed(values: ArrayLike, width: int) -> bytes:

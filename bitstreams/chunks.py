@@ -142,7 +142,7 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
         try:
             chunk = _chunk_at(data, at)
         except (TruncatedError, ChecksumError) as error:
-            found, effort = _next_chunk(data, at + 1, names, effort)
+            found, effort = _next_chunk(data, at + 1, names, effort - _cost(data, at))
             problems.append(f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}")
             if found is None:
                 break
@@ -153,6 +153,8 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
             chunks.append(chunk)
     if not done:
         problems.append("the file ends before its last chunk")
+    elif at != len(data):
+        problems.append(f"{len(data) - at} bytes follow the last chunk")
     return chunks, problems
 
 
@@ -190,12 +192,16 @@ def _next_chunk(data: bytes, at: int, names: Iterable[bytes], effort: int) -> tu
         if place < 0:
             break
         try:
-            chunk = _chunk_at(data, place)
-        except TruncatedError:
-            effort -= 1
-        except ChecksumError:
-            effort -= HEADER.unpack_from(data, place)[1] + 1
-        else:
-            return chunk, effort
+            return _chunk_at(data, place), effort
+        except (TruncatedError, ChecksumError):
+            effort -= _cost(data, place)
         places[name] = data.find(name, place + 1)
     return None, effort
+
+
+def _cost(data: bytes, at: int) -> int:
+    """Return how many bytes were read to find that no chunk is at an index."""
+    if at + FRAMING > len(data):
+        return FRAMING
+    _, length = HEADER.unpack_from(data, at)
+    return FRAMING + (length if at + FRAMING + length <= len(data) else 0)

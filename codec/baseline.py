@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -110,10 +110,10 @@ class Baseline:
             groups.append(Group(("A",), 8, _alpha_steps(self.quality)))
         return groups
 
-    @cached_property
+    @property
     def inverses(self) -> list[dct.Inverse]:
         """The inverse transform of each group."""
-        return [dct.Inverse(group.steps) for group in self.groups]
+        return [_inverse(tuple(group.steps.tolist())) for group in self.groups]
 
     def shapes(self, height: int, width: int) -> list[Shape]:
         """Return the shape of each group of levels, without the 64, in a strip of so many pixels."""
@@ -174,14 +174,15 @@ class Baseline:
 
     def reconstruct(self, groups: list[Coded], pixels: NDArray[np.uint8]) -> None:
         """Turn the levels of a strip into pixels."""
+        inverses = self.inverses
         offsets = None
         if self.channels >= 3:
             # Small at half resolution, and to double it a band needs its neighbours: whole planes at once.
-            cb, cr = (self.inverses[1](groups[1].levels(plane)) for plane in (0, 1))
+            cb, cr = (inverses[1](groups[1].levels(plane)) for plane in (0, 1))
             offsets = color.chroma_offsets(cb, cr)
         for first, last in self._bands(*pixels.shape[:2]):
             band = pixels[first:last]
-            luma = self.inverses[0](groups[0].levels(0, first // 8, last // 8))
+            luma = inverses[0](groups[0].levels(0, first // 8, last // 8))
             if offsets is None:
                 color.add_luma(luma, None, band[..., :1])
             elif self.subsampled:
@@ -189,7 +190,7 @@ class Baseline:
             else:
                 color.add_luma(luma, offsets[:, first:last] * np.int16(16), band[..., :3])
             if self.channels in (2, 4):
-                alpha = self.inverses[-1](groups[-1].levels(0, first // 8, last // 8))
+                alpha = inverses[-1](groups[-1].levels(0, first // 8, last // 8))
                 color.add_luma(alpha, None, band[..., -1:])
 
     def _bands(self, height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -197,6 +198,12 @@ class Baseline:
         rows = max(1, BAND // (width * self.macroblock)) * self.macroblock
         for first in range(0, height, rows):
             yield first, min(first + rows, height)
+
+
+@lru_cache(maxsize=64)
+def _inverse(steps: tuple[int, ...]) -> dct.Inverse:
+    """Return the inverse transform for steps; files of one quality share it."""
+    return dct.Inverse(np.array(steps, np.int64))
 
 
 def _alpha_steps(quality: float) -> NDArray[np.int64]:

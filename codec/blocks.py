@@ -64,8 +64,11 @@ def split(picture: NDArray[Sample], size: int, group: int = 1) -> NDArray[Sample
     """
     height, width, *channels = picture.shape
     rows, columns = height // (size * group), width // (size * group)
-    grid = picture.reshape(rows, group, size, columns, group, size, *channels)
-    return np.ascontiguousarray(np.moveaxis(grid, (3, 1, 4, 2, 5), (1, 2, 3, 4, 5)))
+    # A row of a block is moved as one element, which is faster than sample by sample.
+    block_row = np.dtype((np.void, size * picture[0, 0].nbytes))
+    grid = np.ascontiguousarray(picture).reshape(height, -1).view(block_row)
+    cut = grid.reshape(rows, group, size, columns, group).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(cut).view(picture.dtype).reshape(rows, columns, group, group, size, size, *channels)
 
 
 def raster(blocks: NDArray[Sample]) -> NDArray[Sample]:

@@ -154,9 +154,9 @@ def add_luma(luma: NDArray[np.float32], offsets: NDArray[np.int16] | None, out: 
     out : (H, W, C) uint8 array
         Where to put the samples.
     """
-    # Shifted to [0, 255], and half a step up, since the last shift rounds down.
-    unit = np.float32(1 << SAMPLE_BITS)
-    samples = _to_int16(luma * unit + unit * (CENTRE + np.float32(0.5)), LARGEST)
+    samples = luma + (CENTRE + np.float32(0.5))  # half a level up, since the last shift rounds down
+    samples *= np.float32(1 << SAMPLE_BITS)
+    samples = _to_int16(samples, LARGEST)
     channels = samples[None] if offsets is None else np.add(offsets, samples, out=offsets)
     channels >>= SAMPLE_BITS
     np.clip(channels, np.int16(0), np.int16(255), out=channels)

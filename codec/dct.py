@@ -222,7 +222,7 @@ class Inverse:
         Parameters
         ----------
         levels : (rows, columns, 64) float32 array
-            Whole numbers.
+            Whole numbers, in zigzag order.
 
         Returns
         -------

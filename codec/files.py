@@ -5,8 +5,8 @@ cannot: whether a colour of a palette is transparent, whether samples were cut d
 What Pillow does not know goes to imageio's other plugins. Nothing is lost in silence: a picture of which a `.tjpg` can
 hold only a part is refused, with advice.
 
-A file is written under another name beside its own, which it is given at the end: whoever finds the file finds all of it,
-even if the disk is full or the program killed.
+A file is written under another name beside its own, which it is given at the end: whoever finds the file finds all of
+it, even if the disk is full or the program killed.
 """
 
 from __future__ import annotations
@@ -43,15 +43,17 @@ __all__ = [
     "write_picture",
 ]
 
-# In a folder, files with these extensions are pictures, and others are left alone. imageio's own list is no help here: it
+# In a folder, files with these extensions are pictures, and others are left alone. imageio's own list is of no help: it
 # has documents, videos and tables of measurements.
-PICTURES = frozenset(
-    ".apng .avif .bmp .dib .gif .heic .j2k .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pcx .pgm .png .pnm .ppm .psd .qoi "
-    ".sgi .tga .tif .tiff .webp".split()
-)
+# fmt: off
+PICTURES = frozenset([
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pcx",
+    ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".sgi", ".tga", ".tif", ".tiff", ".webp",
+])
+# fmt: on
 ONE_PICTURE = ("MPO", "PSD")  # their further "frames" are previews and layers of the picture that comes first
 EXIF_PREFIX = b"Exif\0\0"  # before EXIF data in a JPEG file (EXIF 2.32, 4.7.2); in a PNG or WebP file it is left out
-# The tags of EXIF 2.32, 4.6.3 to 4.6.5, that describe a picture; a TIFF file keeps them among those for its own layout.
+# Tags that describe a picture (EXIF 2.32, 4.6.4); a TIFF file keeps them among those for its own layout.
 DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 EXIF_IFD, GPS_IFD = 34665, 34853
 
@@ -80,21 +82,21 @@ class Format(NamedTuple):
     options: Mapping[str, Any]
 
 
-_PNG = Format(alpha=True, metadata=True, options={})
-_JPEG = Format(alpha=False, metadata=True, options={"quality": 95, "subsampling": "4:4:4"})
-_WEBP = Format(alpha=True, metadata=True, options={"lossless": True, "exact": True})  # exact: below transparency too
-_TIFF = Format(alpha=True, metadata=True, options={})
-_PLAIN = Format(alpha=False, metadata=False, options={})
+PNG = Format(alpha=True, metadata=True, options={})
+JPEG = Format(alpha=False, metadata=True, options={"quality": 95, "subsampling": "4:4:4"})
+WEBP = Format(alpha=True, metadata=True, options={"lossless": True, "exact": True})  # exact: below transparency too
+TIFF = Format(alpha=True, metadata=True, options={})
+PLAIN = Format(alpha=False, metadata=False, options={})
 FORMATS = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": _WEBP,
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": _PLAIN,
-    ".ppm": _PLAIN,
-    ".pgm": _PLAIN,
+    ".png": PNG,
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".webp": WEBP,
+    ".tif": TIFF,
+    ".tiff": TIFF,
+    ".bmp": PLAIN,
+    ".ppm": PLAIN,
+    ".pgm": PLAIN,
 }
 
 
@@ -102,12 +104,11 @@ def read_picture(source: str | Path | bytes, *, suffix: str = "", size_limit: in
     """Read a picture from a file of any format that imageio reads.
 
     Palettes become colours, with alpha if one of them is transparent; 1-bit pictures become gray; CMYK becomes RGB by
-    the plain formula, and loses its profile, which describes inks. EXIF data that turn the picture stay as they are, and so
-    do the pixels; only in TIFF files has the picture been turned already, and the tag is gone.
+    the plain formula, and loses its profile, which describes inks. EXIF data that ask for the picture to be turned stay
+    as they are, and so do the pixels; only those of TIFF files have been turned by Pillow, and ask no more.
 
-    Of files with several frames or pages the others would be lost, so they are refused. The further pictures in an MPO file
-    (a camera's JPEG with previews) and the layers of a PSD file are none of their own: the picture is the one that every
-    viewer shows.
+    Of several frames or pages all but one would be lost, so such files are refused. The further pictures in an MPO file
+    (a camera's JPEG with previews) and the layers of a PSD file do not count: every viewer shows the first alone.
 
     Parameters
     ----------
@@ -174,7 +175,9 @@ def _read_with_pillow(data: bytes, size_limit: int) -> Picture:
             )
         image.load()
         mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-        pixels = np.asarray(image.convert(mode + "A" if image.has_transparency_data else mode))
+        if image.has_transparency_data:
+            mode += "A"
+        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
         icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile")
         exif = image.info.get("exif") or (_exif_of_tiff(image) if image.format == "TIFF" else None)
         return Picture(pixels, icc or None, exif or None)
@@ -220,18 +223,16 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
 
 
 def _read_with_imageio(data: bytes, suffix: str) -> Picture:
-    """Read what Pillow does not know with the other plugins of imageio."""
+    """Read what Pillow does not know with the other plugins of imageio, which tell nothing of colour profiles."""
     import imageio.v3 as iio  # noqa: PLC0415
 
     try:
-        with iio.imopen(data, "r", extension=suffix or None) as file:
-            pictures = [np.asarray(picture) for picture in islice(file.iter(), 2)]
-            metadata = file.metadata(index=0)
+        pictures = list(islice(iio.imiter(data, extension=suffix or ".unknown"), 2))
     except Exception as error:  # each plugin has its own kinds
         raise UnsupportedError("not a picture in a format that imageio reads") from error
     if len(pictures) != 1:
         raise UnsupportedError("a video, or several pictures; save the one that you mean as a picture of its own")
-    return Picture(pictures[0], metadata.get("icc_profile"), metadata.get("exif"))
+    return Picture(pictures[0])
 
 
 def picture_bytes(suffix: str, pixels: NDArray[np.uint8], icc: bytes | None = None, exif: bytes | None = None) -> bytes:

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.chunks import Chunk, read_chunks, recover_chunks, write_chunks
-from bitstreams.errors import ChecksumError, CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
+from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
 from codec import blocks, color
 from codec.profiles import Profile, find_profile
 
@@ -284,15 +284,26 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
     header = _read_metadata([chunk for chunk in chunks if chunk.type != STRP])
     _check_size(header, len(data), size_limit, complete=False)
     pixels = np.full((header.height, header.width, header.channels), MISSING, np.uint8)
-    found = {_index(chunk): chunk for chunk in reversed(chunks) if chunk.type == STRP and len(chunk.payload) >= 4}
+    found: dict[int, Chunk] = {}
+    for chunk in chunks:
+        if chunk.type == STRP:
+            index = _index(chunk)
+            if index in found or not 0 <= index < header.strips:
+                problems.append(f"the strip at byte {chunk.start} has no place, or one that is taken")
+            else:
+                found[index] = chunk
+    if list(found) != sorted(found):
+        problems.append("the strips are not in order")
+    if len(found) < header.strips:
+        problems.append(f"{header.strips - len(found)} of {header.strips} strips are damaged or lost")
     missing: list[tuple[int, int]] = []
     decoded = 0  # rows up to here are accounted for
-    for index in sorted(index for index in found if index < header.strips):
+    for index in sorted(found):
         first, last = header.strip_rows(index)
         try:
             _decode_strip(found[index], header, pixels[first:last])
         except CodecError as error:
-            problems.append(f"rows {first} to {last}: {error}")
+            problems.append(f"rows {first} to {last - 1}: {error}")
             pixels[first:last] = MISSING
             continue
         if decoded < first:
@@ -313,7 +324,7 @@ def read_strips(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
     if number != header.strips:
         raise FormatError(f"{number} strips where {header.strips} belong")
     for index, chunk in enumerate(strips):
-        if chunk.type != STRP or len(chunk.payload) < INDEX.size or _index(chunk) != index:
+        if chunk.type != STRP or _index(chunk) != index:
             raise FormatError(f"strip {index} is not in its place")
     return header, strips
 
@@ -343,8 +354,8 @@ def _check_size(header: Header, size: int, size_limit: int, complete: bool) -> N
 
 
 def _index(chunk: Chunk) -> int:
-    index: int = INDEX.unpack_from(chunk.payload)[0]
-    return index
+    """Return the index of a strip, -1 if the chunk is too short to have one."""
+    return int.from_bytes(chunk.payload[: INDEX.size]) if len(chunk.payload) >= INDEX.size else -1
 
 
 def _decode_strip(chunk: Chunk, header: Header, out: NDArray[np.uint8]) -> None:

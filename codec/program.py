@@ -5,14 +5,15 @@
     tcodec info photo.tjpg --json
     tcodec verify archive/
 
-A subcommand is a function `add(subparsers)`: it adds a parser, and sets its default `run` to a function that takes the parsed
-arguments and returns the exit status. Those of this package are known by name, other packages bring theirs with entry points:
+A subcommand is a function `add(subparsers)`: it adds a parser, and sets its default `run` to a function that takes the
+parsed arguments and returns the exit status. Those of this package are known by name, other packages bring theirs with
+entry points:
 
     [project.entry-points."tcodec.commands"]
     mine = "my_package.my_module:add"
 
-Every parser has --quiet and --verbose already. A subcommand writes its payload and JSON to standard output and all else to
-standard error; for what goes wrong it raises CodecError or OSError, which become one line here.
+Every parser has --quiet and --verbose already. A subcommand writes its payload and JSON to standard output and all else
+to standard error; for what goes wrong it raises CodecError or OSError, which become one line here.
 
 Exit status: 0 done, 1 error, 2 usage, 3 decoded with losses.
 """
@@ -24,16 +25,14 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 from bitstreams.errors import CodecError
-from codec.commands.batch import FAILED, explain, terminate
+from codec.commands.batch import FAILED, report, terminate
 
 __all__ = ["main"]
 
@@ -68,26 +67,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except (CodecError, OSError, MemoryError) as error:
         _let_go_of_stdout()
-        if args.verbose:
-            traceback.print_exc()
         if not isinstance(error, BrokenPipeError):  # whoever read our output has had enough: no news
-            print(f"tcodec: {explain(error)}", file=sys.stderr)
+            print(report(error, verbose=args.verbose), file=sys.stderr)
         return FAILED
 
 
+class _Command(argparse.ArgumentParser):
+    """The parser of a subcommand, with the options that all of them have."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.add_argument("--quiet", action="store_true", help="only report errors and losses")
+        self.add_argument("-v", "--verbose", action="store_true", help="for an error, show where it arose")
+
+
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--quiet", action="store_true", help="only report errors and losses")
-    common.add_argument("-v", "--verbose", action="store_true", help="for an error, show where it arose")
     parser = argparse.ArgumentParser(
         "tcodec",
         description="Encode pictures to .tjpg files, decode and examine them.",
         epilog="Exit status: 0 done, 1 error, 2 usage, 3 decoded with losses.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"tcodec {_version()}")
-    subparsers = parser.add_subparsers(
-        metavar="COMMAND", required=True, parser_class=partial(argparse.ArgumentParser, parents=[common])
-    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
     for add in _commands():
         add(subparsers)
     return parser

@@ -114,13 +114,13 @@ def run_length_encode(
     low = place.astype(np.uint8)  # gaps are at most 64, so their low bytes are enough
     run = np.diff(low, append=np.uint8(levels.size & 0xFF)) - np.uint8(1)
     # Shift by one, since entry i tells the gap after it: symbol i belongs to entry i + 1, the last one is an EOB.
-    ends = np.append((low[1:] & (CELLS - 1)) == 0, True)
+    is_level = np.append((low[1:] & np.uint8(CELLS - 1)) != 0, False)
     value = np.append(value[1:], np.int16(0))
     size = sizes(value)
-    symbols = size << HALF | run & np.uint8(15)
-    symbols[ends] = EOB
-    coded = np.flatnonzero(~ends)
-    long = coded[run.take(coded) > 15]
+    run *= is_level
+    symbols = (size << HALF | run & np.uint8(15)) * is_level
+    coded = np.flatnonzero(is_level)
+    long = np.flatnonzero(run > 15)
     if long.size:
         symbols = np.insert(symbols, np.repeat(long, run.take(long) >> 4), ZRL)
     return symbols, value.take(coded), size.take(coded)

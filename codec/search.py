@@ -1,10 +1,10 @@
 """The quality that gives a file of a wanted size, or a picture of a wanted PSNR.
 
-Both grow with quality, so the answer is found by bisection: every trial halves the range in which it lies, and the 10,001
-qualities from 0 to 100 in steps of 0.01 are down to one after 14 trials.
+Both grow with quality, so the answer is found by bisection: every trial halves the range in which it lies, and after
+14 trials one of the 10,001 qualities from 0 to 100 in steps of 0.01 is left.
 
-They grow only nearly: from one hundredth to the next a file may shrink by a few bytes. The answer always fulfils the wish, and
-the next hundredth was tried and does not; far from it there may be another one, of nearly the same size.
+Looked at closely they only nearly grow: from one hundredth to the next a file may shrink by a few bytes. The answer
+always fulfils the wish, and the next hundredth has been tried and does not; further on another may, by as little.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def encode_to_psnr(pixels: NDArray[np.uint8], target_db: float, **options: Any) 
     Parameters
     ----------
     pixels : (H, W) or (H, W, C) uint8 array
-        As for `encode_image`. With yuv="400" the decoded picture is gray, and is compared with the gray version of this one.
+        As for `encode_image`. With yuv="400" the decoded picture is gray, and is compared with the gray version of
+        this one.
     target_db : float
         Peak signal-to-noise ratio over all samples, alpha included, in dB.
     **options

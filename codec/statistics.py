@@ -124,6 +124,6 @@ def standardize(samples: ArrayLike) -> NDArray[np.float64]:
     """
     samples = np.asarray(samples, np.float64)
     axes = tuple(range(samples.ndim - 1))
-    deviation = samples.std(axis=axes)
-    centred: NDArray[np.float64] = samples - samples.mean(axis=axes)
-    return centred / np.where(deviation > 0, deviation, 1)
+    contrast = samples.max(axis=axes) > samples.min(axis=axes)  # rounding gives even a constant a deviation
+    scaled = (samples - samples.mean(axis=axes)) / np.where(contrast, samples.std(axis=axes), 1)
+    return np.where(contrast, scaled, 0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import traceback
@@ -41,6 +42,7 @@ __all__ = [
     "plan",
     "print_json",
     "read",
+    "report",
     "run",
     "terminate",
 ]
@@ -66,23 +68,23 @@ class Product(NamedTuple):
         The output.
     line : str
         What was done, for people.
-    losses : list of str
+    losses : sequence of str
         What could not be decoded.
     """
 
     data: bytes
     line: str
-    losses: list[str] = []  # noqa: RUF012 - never written to
+    losses: Sequence[str] = ()
 
 
 Job = Callable[[bytes, Task, argparse.Namespace], Product]
 
 
 class Outcome(NamedTuple):
-    """What is known of a task when it is through: of a product all but its data, or an error."""
+    """What is known of a task when it is through: of a product all but its data, or what to print for an error."""
 
     line: str = ""
-    losses: list[str] = []  # noqa: RUF012
+    losses: Sequence[str] = ()
     error: str = ""
 
 
@@ -208,8 +210,6 @@ def plan(inputs: Sequence[str], output: str | None, extensions: Collection[str],
             raise CodecError(
                 f"{tasks[target].source} and {source} would both be written to {target}; rename one of them"
             )
-        if target == source != STANDARD:
-            raise CodecError(f"{source}: the output would overwrite it; name another with -o")
         tasks[target] = Task(source, target)
     return list(tasks.values())
 
@@ -248,6 +248,12 @@ def explain(error: BaseException, name: str | Path = "") -> str:
     return " ".join(f"{name}: {message}".split() if name else message.split())
 
 
+def report(error: BaseException, name: str | Path = "", verbose: bool = False) -> str:
+    """Return what to print for an error: one line, after the traceback if that is wanted."""
+    trace = traceback.format_exception(error) if verbose else []
+    return "".join([*trace, f"tcodec: {explain(error, name)}"])
+
+
 def run(tasks: Sequence[Task], job: Job, args: argparse.Namespace) -> int:
     """Do a job for every task, and report on standard error.
 
@@ -272,14 +278,14 @@ def run(tasks: Sequence[Task], job: Job, args: argparse.Namespace) -> int:
     with _mapping(min(args.jobs, len(tasks))) as mapping, tqdm(total=len(tasks), unit="file", disable=hidden) as bar:
         for outcome in mapping(partial(_perform, job=job, args=args), tasks):
             bar.update()
-            lines = [*outcome.losses, outcome.line] if outcome.line and not args.quiet else outcome.losses
-            for line in lines:
-                tqdm.write(line, file=sys.stderr)
             if outcome.error:
                 failures.append(outcome.error)
+                continue
+            for line in outcome.losses if args.quiet else [outcome.line, *outcome.losses]:
+                tqdm.write(line, file=sys.stderr)
             lossy = lossy or bool(outcome.losses)
     for error in failures:
-        print(f"tcodec: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
     return FAILED if failures else LOSSES if lossy else 0
 
 
@@ -287,18 +293,23 @@ def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
     """Do a job for a task; all errors that concern it alone are part of the outcome."""
     try:
         if task.target != STANDARD:
-            refuse_existing(task.target, args.force)
+            _refuse_target(task, args.force)
         product = job(read(task.source), task, args)
         if task.target != STANDARD:
             task.target.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(task.target, product.data, force=args.force)
     except (CodecError, OSError, MemoryError) as error:
-        if args.verbose:
-            traceback.print_exc()
-        return Outcome(error=explain(error, task.source))
+        return Outcome(error=report(error, task.source, args.verbose))
     if task.target == STANDARD:
         sys.stdout.buffer.write(product.data)
     return Outcome(product.line, product.losses)
+
+
+def _refuse_target(task: Task, force: bool) -> None:
+    """Raise an error if the output must not be written, before work goes into it."""
+    if task.target == task.source:
+        raise CodecError(f"would be its own output; if it is not a {task.target.suffix} file already, name one with -o")
+    refuse_existing(task.target, force)
 
 
 @contextmanager
@@ -307,12 +318,16 @@ def _mapping(jobs: int) -> Iterator[Callable[[Callable[[Task], Outcome], Sequenc
     if jobs == 1:
         yield map
         return
-    # Fresh processes: a fork would inherit locks that threads of NumPy's BLAS may hold.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as executor:
-        try:
-            yield executor.map
-        except BrokenProcessPool as error:
-            raise CodecError("a process died, perhaps for lack of memory; try fewer --jobs") from error
+    # Processes are spawned: forked ones would inherit the locks that threads of NumPy's BLAS hold, and BLAS as it is
+    # set up here. One thread is enough for each of them: more would wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    executor = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker)
+    try:
+        yield executor.map
+    except BrokenProcessPool as error:
+        raise CodecError("a process died, perhaps for lack of memory; try fewer --jobs") from error
+    finally:
+        executor.shutdown(cancel_futures=True)  # after Ctrl-C there are some
 
 
 def _start_worker() -> None:

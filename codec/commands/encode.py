@@ -8,7 +8,7 @@ from typing import Any
 
 from codec.baseline import TABLES, TUNES
 from codec.commands import batch
-from codec.commands.info import parameters
+from codec.commands.info import as_words, parameters
 from codec.files import PICTURES, read_picture
 from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
 from codec.profiles import find_profile
@@ -21,8 +21,8 @@ def add(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "encode",
         help="encode pictures to .tjpg files",
-        description="Encode pictures of any format that imageio reads to .tjpg files. Alpha, colour profile and EXIF data "
-        "are kept.",
+        description="Encode pictures of any format that imageio reads to .tjpg files. Alpha, colour profile and EXIF "
+        "data are kept.",
     )
     batch.add_writing_options(
         parser,
@@ -55,7 +55,7 @@ def add(subparsers: Any) -> None:
         "--yuv",
         choices=("420", "444", "400"),
         default="420",
-        help="chroma at half resolution, at full resolution, or none, which gives a gray picture (default: %(default)s)",
+        help="chroma at half resolution, at full, or none, which gives a gray picture (default: %(default)s)",
     )
     parser.add_argument("--profile", default="baseline", help="which stages to use (default: %(default)s)")
     parser.add_argument(
@@ -98,6 +98,5 @@ def _encode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Pr
         coded = encode_image(pixels, args.quality, **options)
     height, width = pixels.shape[:2]
     line = f"{task.source}: {len(data):,} -> {len(coded):,} bytes, {8 * len(coded) / (height * width):.3f} bits a pixel"
-    for name, value in parameters(read_header(coded, size_limit=sys.maxsize)).items():
-        line += f", {name} {value}"
-    return batch.Product(coded, line)
+    stages = as_words(parameters(read_header(coded, size_limit=sys.maxsize)))
+    return batch.Product(coded, f"{line}, {stages}")

@@ -11,7 +11,7 @@ from bitstreams.errors import CodecError
 from codec.commands import batch
 from codec.image import Header, read_header
 
-__all__ = ["add", "parameters"]
+__all__ = ["add", "as_words", "parameters"]
 
 CHANNELS = {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             data = batch.read(path)
             record = {"file": str(path), **_describe(read_header(data, size_limit=args.size_limit), len(data))}
         except (CodecError, OSError) as error:
-            print(f"tcodec: {batch.explain(error, path)}", file=sys.stderr)
+            print(batch.report(error, path, args.verbose), file=sys.stderr)
             failed = True
             continue
         records.append(record)
@@ -55,6 +55,13 @@ def parameters(header: Header) -> dict[str, Any]:
     return {field.name: getattr(stages, field.name) for field in dataclasses.fields(stages) if field.name not in known}
 
 
+def as_words(values: dict[str, Any]) -> str:
+    """Put parameters into words for people."""
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+    )
+
+
 def _describe(header: Header, size: int) -> dict[str, Any]:
     return {
         "width": header.width,
@@ -63,7 +70,7 @@ def _describe(header: Header, size: int) -> dict[str, Any]:
         "sampling": "400" if header.channels < 3 else "420" if header.subsampled else "444",
         "profile": header.profile,
         "parameters": parameters(header),
-        "strips": len(header.strips),
+        "strips": header.strips,
         "rows_per_strip": header.rows,
         "bytes": size,
         "bits_per_pixel": 8 * size / (header.width * header.height),
@@ -78,7 +85,7 @@ def _as_text(record: dict[str, Any]) -> str:
         "size": f"{record['width']} x {record['height']} pixels",
         "channels": f"{record['channels']} ({CHANNELS[record['channels']]})",
         "sampling": ":".join(record["sampling"]),
-        "profile": ", ".join([record["profile"], *(f"{name} {value}" for name, value in record["parameters"].items())]),
+        "profile": f"{record['profile']}, {as_words(record['parameters'])}",
         "strips": f"{record['strips']} of {record['rows_per_strip']} rows",
         "bytes": f"{record['bytes']:,}, {record['bits_per_pixel']:.3f} bits a pixel",
         "ICC, EXIF": f"{record['icc_bytes']:,} and {record['exif_bytes']:,} bytes",

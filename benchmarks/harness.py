@@ -1,0 +1,191 @@
+"""What all benchmarks share: photos, CPU time, targets, tables, and the command line around them."""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+from PIL import Image, features
+
+from benchmarks.rivals import Pixels
+
+__all__ = ["Report", "Target", "command_line", "cpu_seconds", "environment", "finish", "load_photos", "table"]
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+TARGET_HEADER = ["figure", "measured", "target", ""]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure and the limit that it must keep.
+
+    Attributes
+    ----------
+    what : str
+        What was measured, to be understood without its surroundings.
+    value : float
+        The measured figure.
+    relation : {"at most", "at least"}
+        The better side of the limit is open: there is no "too good".
+    limit : float
+    unit : str
+        Of both, or empty.
+    """
+
+    what: str
+    value: float
+    relation: Literal["at most", "at least"]
+    limit: float
+    unit: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether the limit is kept."""
+        return self.value <= self.limit if self.relation == "at most" else self.value >= self.limit
+
+    @property
+    def row(self) -> list[str]:
+        """Its cells in a table: what, the figure, the limit, and PASS or FAIL."""
+        limit = f"{self.relation} {self.limit:g} {self.unit}".strip()
+        return [self.what, f"{self.value:.4g} {self.unit}".strip(), limit, "PASS" if self.met else "FAIL"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a benchmark.
+
+    Attributes
+    ----------
+    name : str
+        Of the benchmark's module.
+    text : str
+        Tables for people, in Markdown.
+    targets : list of Target
+    data : dict
+        All measurements, as JSON can hold them.
+    """
+
+    name: str
+    text: str
+    targets: list[Target]
+    data: dict[str, Any]
+
+
+def load_photos(folder: Path, every: int = 1) -> dict[str, Pixels]:
+    """Load the photos of a folder at their own sizes.
+
+    Parameters
+    ----------
+    folder : Path
+        Files that are no pictures, by their suffix, are passed over.
+    every : int
+        Load the first photo and each `every`-th after it, in the order of their names.
+
+    Returns
+    -------
+    dict of str to (H, W, 3) uint8 array
+        Names without suffix, and pixels as RGB; alpha is ignored.
+
+    Raises
+    ------
+    SystemExit
+        If there are none.
+    """
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[::every]
+    if not paths:
+        raise SystemExit(f"no photos in {folder}")
+    photos = {}
+    for path in paths:
+        with Image.open(path) as picture:
+            photos[path.stem] = np.asarray(picture.convert("RGB"))
+    return photos
+
+
+def cpu_seconds(
+    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> tuple[Result, float]:
+    """Call a function; return its result and the CPU time that it took in this process, of all threads together."""
+    start = time.process_time()
+    result = work(*args, **kwargs)
+    return result, time.process_time() - start
+
+
+def environment() -> dict[str, str]:
+    """Return the machine and the versions behind the figures."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "cpu": _cpu_model(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        blas["name"]: blas["version"],
+        "pillow": importlib.metadata.version("pillow"),
+        "libjpeg-turbo": str(features.version("libjpeg_turbo")),
+    }
+
+
+def _cpu_model() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():  # Linux, where platform.processor() knows the architecture only
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table that also reads well as it is: the first column to the left, the others to the right."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    lines = (
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        for row in cells
+    )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def command_line(documentation: str | None, *, photos: bool = True) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have.
+
+    Parameters
+    ----------
+    documentation : str
+        Of the benchmark's module; its first line becomes the description.
+    photos : bool
+        Whether it works on a folder of photos.
+    """
+    parser = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
+    if photos:
+        parser.add_argument("folder", type=Path, help="folder of photos")
+        parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th photo")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to a file")
+    return parser
+
+
+def finish(report: Report, json_file: Path | None) -> int:
+    """Print a report, write it to a file if one is named, and return the exit status: 0 if all targets are met."""
+    where = environment()
+    print(", ".join(f"{name} {version}" for name, version in where.items()), report.text, sep="\n\n")
+    if report.targets:
+        print("\n" + table(TARGET_HEADER, [target.row for target in report.targets]))
+    if json_file is not None:
+        targets = [asdict(target) for target in report.targets]
+        content = {
+            "name": report.name,
+            "environment": where,
+            "targets": targets,
+            "data": report.data,
+            "text": report.text,
+        }
+        json_file.write_text(json.dumps(content, indent=1) + "\n")
+    return 0 if all(target.met for target in report.targets) else 1

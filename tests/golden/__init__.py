@@ -1,0 +1,1 @@
+"""Files whose decoded pixels are pinned, and the script that makes them."""

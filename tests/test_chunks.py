@@ -1,0 +1,195 @@
+"""Tests of `bitstreams.chunks`: the layout byte by byte, zlib's checksum, strict reading, and the way over damage."""
+
+import struct
+import time
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitstreams.chunks import DONE, FRAMING, PREAMBLE, VERSION, Chunk, read_chunks, recover_chunks, write_chunks
+from bitstreams.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
+
+KIND = b"TST"
+TYPES = (b"HEAD", b"BODY")
+CHUNKS = [(b"HEAD", b"title"), (b"BODY", b"first" * 20), (b"BODY", b""), (b"BODY", b"third" * 10)]
+
+
+def write(chunks=CHUNKS):
+    """Write a whole file."""
+    return b"".join(write_chunks(KIND, chunks))
+
+
+def read(data):
+    """Read a whole file, to (type, payload) pairs."""
+    return [(chunk.type, chunk.payload) for chunk in read_chunks(data, KIND)]
+
+
+def recover(data):
+    """Recover a file, to (type, payload) pairs and problems."""
+    chunks, problems = recover_chunks(data, KIND, TYPES)
+    return [(chunk.type, chunk.payload) for chunk in chunks], problems
+
+
+def starts():
+    """Return where each chunk of `write()` begins."""
+    return [chunk.start - 8 for chunk in read_chunks(write(), KIND)]
+
+
+# Intact files -----------------------------------------------------------------------------------------------
+
+
+def test_the_layout():
+    body = b"BODY" + struct.pack(">I", 3) + b"abc"
+    done = b"DONE" + struct.pack(">I", 0)
+    assert write([(b"BODY", b"abc")]) == (
+        b"\x89TST\r\n\x1a\n"
+        + struct.pack(">H", VERSION)
+        + body
+        + struct.pack(">I", zlib.crc32(body))
+        + done
+        + struct.pack(">I", zlib.crc32(done))
+    )
+
+
+def test_where_payloads_start():
+    data = write()
+    for chunk in read_chunks(data, KIND):
+        assert data[chunk.start :].startswith(chunk.payload)
+    assert len(data) == PREAMBLE + sum(FRAMING + len(payload) for _, payload in [*CHUNKS, (DONE, b"")])
+
+
+@given(st.lists(st.tuples(st.sampled_from(TYPES), st.binary(max_size=50)), max_size=6))
+def test_there_and_back(chunks):
+    data = write(chunks)
+    assert read(data) == chunks
+    assert recover(data) == (chunks, [])
+
+
+# Strict reading ---------------------------------------------------------------------------------------------
+
+
+def test_every_prefix_is_truncated():
+    data = write()
+    for end in range(len(data)):
+        with pytest.raises(TruncatedError):
+            read(data[:end])
+
+
+def test_every_flipped_bit_is_found():
+    data = write()
+    for i in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[i // 8] ^= 1 << i % 8
+        kind = FormatError if i < 64 else UnsupportedError if i < 80 else (ChecksumError, TruncatedError)
+        with pytest.raises(kind):
+            read(bytes(damaged))
+
+
+@pytest.mark.parametrize("after", [b"\n", b"DONE", write()])
+def test_bytes_after_the_end(after):
+    with pytest.raises(FormatError, match=f"{len(after)} bytes follow"):
+        read(write() + after)
+
+
+def test_another_version_is_refused_by_name():
+    data = write()
+    newer = data[:8] + struct.pack(">H", 258) + data[10:]
+    with pytest.raises(UnsupportedError, match=f"version 258; this program reads version {VERSION}"):
+        read(newer)
+    with pytest.raises(UnsupportedError, match="258"):
+        recover(newer)
+
+
+@pytest.mark.parametrize(
+    "transfer",
+    [
+        lambda data: data.replace(b"\r\n", b"\n"),
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: bytes([data[0] & 0x7F]) + data[1:],
+        lambda data: data.replace(b"TST", b"TJP"),
+    ],
+    ids=["CR LF to LF", "LF to CR LF", "7 bits", "another kind"],
+)
+def test_the_signature_catches_what_transfers_do(transfer):
+    with pytest.raises(FormatError, match="not a tst file"):
+        read(transfer(write()))
+    with pytest.raises(FormatError, match="not a tst file"):
+        recover(transfer(write()))
+
+
+# The way over damage ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", range(len(CHUNKS)))
+@pytest.mark.parametrize("part", ["type", "length", "payload", "checksum"])
+def test_damage_loses_one_chunk(lost, part):
+    start, payload = starts()[lost], CHUNKS[lost][1]
+    where = {"type": 0, "length": 4, "payload": 8, "checksum": 8 + len(payload)}[part]
+    damaged = bytearray(write())
+    damaged[start + where] ^= 0x40
+    found, problems = recover(bytes(damaged))
+    assert found == CHUNKS[:lost] + CHUNKS[lost + 1 :]
+    end = start + FRAMING + len(payload)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"bytes {start} to {end}: ")
+
+
+def test_inserted_and_missing_bytes():
+    data, (_, first, second, _) = write(), starts()
+    found, problems = recover(data[:first] + b"garbage" + data[first:])
+    assert found == CHUNKS
+    assert problems[0].startswith(f"bytes {first} to {first + 7}: ")
+    found, problems = recover(data[: first + 20] + data[first + 30 :])
+    assert found == CHUNKS[:1] + CHUNKS[2:]
+    assert problems[0].startswith(f"bytes {first} to {second - 10}: ")
+
+
+def test_a_truncated_file_keeps_what_came_before():
+    data, (*_, last) = write(), starts()
+    found, problems = recover(data[: last + 20])
+    assert found == CHUNKS[:3]
+    assert problems[-1] == "the file ends before its last chunk"
+
+
+def test_only_the_last_chunk_is_lost():
+    assert recover(write()[:-FRAMING]) == (CHUNKS, ["the file ends before its last chunk"])
+
+
+def test_names_inside_a_payload_are_no_chunks():
+    chunks = [(b"HEAD", b"BODY" * 30), (b"BODY", b"DONE" * 30), (b"BODY", b"x")]
+    damaged = bytearray(write(chunks))
+    damaged[PREAMBLE + 8] ^= 1
+    found, problems = recover(bytes(damaged))
+    assert found == chunks[1:]
+    assert len(problems) == 1
+
+
+def test_bytes_after_the_end_are_a_problem_but_cost_nothing():
+    found, problems = recover(write() + b"more")
+    assert found == CHUNKS
+    assert len(problems) == 1
+    assert "4 bytes follow the last chunk" in problems[0]
+
+
+def hostile(number):
+    """Write headers that announce the whole rest of the file, and an intact chunk behind each of them."""
+    intact = write([(b"BODY", b"")])[PREAMBLE:-FRAMING]
+    unit = 8 + len(intact)
+    pieces = [b"BODY" + struct.pack(">I", (number - i) * unit - 12) + intact for i in range(number)]
+    return write([])[:PREAMBLE] + b"".join(pieces)
+
+
+def test_a_hostile_file_does_not_make_the_search_quadratic():
+    seconds = []
+    for number in (2_000, 16_000):
+        data = hostile(number)
+        begin = time.process_time()
+        recover(data)
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 3 * 8 * seconds[0]  # eight times the bytes; quadratic would be 64 times the time
+
+
+def test_a_chunk_is_a_plain_tuple():
+    assert Chunk(b"BODY", b"abc") == (b"BODY", b"abc", 0)

@@ -1,0 +1,86 @@
+"""Files and pixels are the same, bit by bit, whichever kernel and however many threads multiply the matrices.
+
+OpenBLAS chooses its kernels by the CPU; an environment variable chooses others. Each runs in a process of its own: this
+module is also the program that they run.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codec import decode_image, encode_image
+from tests.golden.make import FOLDER, HASHES, pixel_hash
+from tests.pictures import make_picture
+
+KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX"]  # oldest first
+SETTINGS = {
+    **{name: {"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": "1"} for name in KERNELS},
+    "1 thread": {"OPENBLAS_NUM_THREADS": "1"},
+    "2 threads": {"OPENBLAS_NUM_THREADS": "2"},
+}
+
+
+def report():
+    """Return hashes of decoded golden files, of files of larger pictures and of their pixels, and of a control."""
+    golden = {path.stem: pixel_hash(decode_image(path.read_bytes())) for path in FOLDER.glob("*.tjpg")}
+    files, pixels = {}, {}
+    for options in ({"tables": "jpeg", "yuv": "444"}, {"tables": "flat"}, {"tables": "sloped"}):
+        data = encode_image(make_picture(300, 420, 4), 80, **options)
+        files[str(options)] = hashlib.sha256(data).hexdigest()
+        pixels[str(options)] = pixel_hash(decode_image(data))
+    rng = np.random.default_rng(0)
+    left, right = rng.random((3000, 64), np.float32), rng.random((64, 64), np.float32)
+    control = hashlib.sha256(left @ right).hexdigest()  # sums of rounded products: these do depend on the kernel
+    return {"golden": golden, "files": files, "pixels": pixels, "control": control}
+
+
+def report_under(settings):
+    """Return the report of a process with such settings, or None if the CPU has no such instructions."""
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.test_exact"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, **settings},
+        capture_output=True,
+        check=False,
+    )
+    if child.returncode == -signal.SIGILL:
+        return None
+    assert child.returncode == 0, child.stderr.decode()
+    return json.loads(child.stdout)
+
+
+@pytest.fixture(scope="module")
+def reports():
+    found = {name: report_under(settings) for name, settings in SETTINGS.items()}
+    return {name: content for name, content in found.items() if content}
+
+
+def test_different_kernels_ran(reports):
+    assert {"1 thread", "2 threads"} <= set(reports)
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    if "openblas" in blas and platform.machine() in ("x86_64", "AMD64"):
+        assert len({content["control"] for content in reports.values()}) >= 2
+
+
+def test_golden_files_decode_alike(reports):
+    expected = {name: entry["sha256"] for name, entry in json.loads(HASHES.read_text()).items()}
+    for name, content in reports.items():
+        assert content["golden"] == expected, name
+
+
+@pytest.mark.parametrize("what", ["files", "pixels"])
+def test_larger_pictures_are_encoded_and_decoded_alike(reports, what):
+    for name, content in reports.items():
+        assert content[what] == reports["1 thread"][what], name
+
+
+if __name__ == "__main__":
+    print(json.dumps(report()))

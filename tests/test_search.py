@@ -1,0 +1,125 @@
+"""Tests of `codec.search`: the wish is fulfilled, the next hundredth of quality would not do, 14 trials are enough."""
+
+import numpy as np
+import pytest
+
+from bitstreams.errors import CodecError, UnsupportedError
+from codec import search
+from codec.color import rgb_to_gray
+from codec.image import decode_image, encode_image, read_header
+from codec.metrics import psnr
+from codec.search import encode_to_psnr, encode_to_size
+from tests.pictures import make_picture
+
+PICTURE = make_picture(40, 56)
+
+
+def quality_of(data):
+    return read_header(data).stages.quality
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    """Count the encodings."""
+    qualities = []
+
+    def encode(pixels, quality, **options):
+        qualities.append(quality)
+        return encode_image(pixels, quality, **options)
+
+    monkeypatch.setattr(search, "encode_image", encode)
+    return qualities
+
+
+@pytest.mark.parametrize("target", [700, 1000, 2500])
+def test_the_file_fits_and_the_next_quality_does_not(trials, target):
+    data = encode_to_size(PICTURE, target)
+    quality = quality_of(data)
+    assert data == encode_image(PICTURE, quality)
+    assert len(data) <= target < len(encode_image(PICTURE, quality + 0.01))
+    assert len(trials) <= 14
+
+
+def test_the_size_is_a_bound_that_may_be_met():
+    size = len(encode_image(PICTURE, 60))
+    assert len(encode_to_size(PICTURE, size)) == size
+
+
+def test_all_that_is_wanted_fits_at_quality_100(trials):
+    assert encode_to_size(PICTURE, 10**9) == encode_image(PICTURE, 100)
+    assert len(trials) <= 14
+
+
+def test_a_size_that_cannot_be_had_is_an_error_that_names_the_smallest(trials):
+    smallest = len(encode_image(PICTURE, 0))
+    with pytest.raises(CodecError, match=f"does not fit into {smallest - 1} bytes; at quality 0 it takes {smallest}$"):
+        encode_to_size(PICTURE, smallest - 1)
+    assert encode_to_size(PICTURE, smallest) == encode_image(PICTURE, quality_of(encode_to_size(PICTURE, smallest)))
+    assert len(trials) <= 3 * 14
+
+
+def test_the_psnr_is_a_bound_that_may_be_met():
+    reached = psnr(decode_image(encode_image(PICTURE, 60)), PICTURE)
+    data = encode_to_psnr(PICTURE, reached)
+    assert psnr(decode_image(data), PICTURE) == reached
+    assert psnr(decode_image(encode_image(PICTURE, quality_of(data) - 0.01)), PICTURE) < reached
+
+
+@pytest.mark.parametrize("target", [26, 33.3, 38])
+@pytest.mark.parametrize("shape", [(40, 56, 1), (40, 56, 2), (40, 56, 3), (40, 56, 4), (1, 700, 1)])
+def test_the_psnr_is_reached_and_the_quality_before_does_not_reach_it(trials, target, shape):
+    pixels = make_picture(*shape)
+    data = encode_to_psnr(pixels, target)
+    quality = quality_of(data)
+    assert data == encode_image(pixels, quality)
+    before = encode_image(pixels, quality - 0.01)
+    assert psnr(decode_image(before), pixels) < target <= psnr(decode_image(data), pixels)
+    assert len(trials) <= 14
+
+
+def test_a_low_psnr_is_reached_at_quality_0():
+    assert encode_to_psnr(PICTURE, 1) == encode_image(PICTURE, 0)
+
+
+def test_a_psnr_out_of_reach_is_an_error_that_names_the_best(trials):
+    best = psnr(decode_image(encode_image(PICTURE, 100)), PICTURE)
+    with pytest.raises(CodecError, match=f"a PSNR of 70 dB is out of reach; the best is {best:.2f} dB"):
+        encode_to_psnr(PICTURE, 70)
+    assert len(trials) <= 14
+
+
+def test_a_flat_picture_reaches_any_psnr():
+    data = encode_to_psnr(np.full((20, 30), 128, np.uint8), 300)
+    assert (decode_image(data) == 128).all()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_picture_that_becomes_gray_is_compared_with_its_gray_version(channels):
+    pixels = make_picture(40, 56, channels)
+    gray = np.concatenate([rgb_to_gray(pixels[..., :3])[..., None], pixels[..., 3:]], axis=-1)
+    decoded = decode_image(encode_to_psnr(pixels, 38, yuv="400"))
+    assert 38 <= psnr(decoded, gray.reshape(decoded.shape)) < 38.5
+
+
+def test_one_channel_may_have_an_axis_of_its_own():
+    gray = make_picture(40, 56, 1)
+    assert encode_to_psnr(gray[..., None], 35) == encode_to_psnr(gray, 35)
+
+
+def test_options_go_to_the_encoder():
+    options = {"yuv": "444", "tables": "flat", "icc": b"profile", "exif": b"exif"}
+    for data in (encode_to_size(PICTURE, 2000, **options), encode_to_psnr(PICTURE, 35, **options)):
+        header = read_header(data)
+        assert (header.subsampled, header.stages.tables, header.icc, header.exif) == (
+            False,
+            "flat",
+            b"profile",
+            b"exif",
+        )
+
+
+def test_errors_of_the_encoder_pass():
+    with pytest.raises(UnsupportedError):
+        encode_to_size(PICTURE.astype(float), 1000)
+    with pytest.raises(CodecError, match="sampling"):
+        encode_to_psnr(PICTURE, 35, yuv="411")
