@@ -61,7 +61,7 @@ def encode_to_size(pixels: NDArray[np.uint8], target_bytes: int, **options: Any)
 
     bisect_right(HUNDREDTHS, target_bytes, key=size)
     if not best:
-        raise CodecError(f"the picture does not fit into {target_bytes} bytes; at quality 0 it takes {smallest}")
+        raise CodecError(f"the picture does not fit into {target_bytes} bytes; the smallest file takes {smallest}")
     return best
 
 

@@ -557,9 +557,18 @@ def test_without_its_header_nothing_is_recovered(striped):
         lambda chunks: put_together([*chunks, (b"STRP", chunks[-1][1][:4] + chunks[-2][1][4:])]),
         lambda chunks: put_together([*chunks, (b"STRP", struct.pack(">I", 99))]),
         lambda chunks: put_together([*chunks, (b"STRP", b"")]),
+        lambda chunks: put_together([*chunks[:2], chunks[3], chunks[2], *chunks[4:]]),
+        lambda chunks: put_together([chunks[3], *chunks[:3], *chunks[4:]]),
         lambda chunks: put_together(chunks) + b"extra",
     ],
-    ids=["a second last strip", "a strip too many", "a strip without an index", "bytes after the end"],
+    ids=[
+        "a second last strip",
+        "a strip too many",
+        "a strip without an index",
+        "a strip before metadata",
+        "a strip before the header",
+        "bytes after the end",
+    ],
 )
 def test_what_strict_reading_refuses_recovery_names(striped, chunks, spoil):
     with pytest.raises(codec.FormatError):
