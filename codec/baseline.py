@@ -112,8 +112,9 @@ class Baseline:
 
     @property
     def inverses(self) -> list[dct.Inverse]:
-        """The inverse transform of each group."""
-        return [_inverse(tuple(group.steps.tolist())) for group in self.groups]
+        """The inverse transform of each group: chroma in levels, luma and alpha as `color.add_luma` wants them."""
+        units = [1 if group.planes == ("Cb", "Cr") else color.LUMA_UNIT for group in self.groups]
+        return [_inverse(tuple(group.steps.tolist()), unit) for group, unit in zip(self.groups, units, strict=True)]
 
     def shapes(self, height: int, width: int) -> list[Shape]:
         """Return the shape of each group of levels, without the 64, in a strip of so many pixels."""
@@ -201,9 +202,9 @@ class Baseline:
 
 
 @lru_cache(maxsize=64)
-def _inverse(steps: tuple[int, ...]) -> dct.Inverse:
+def _inverse(steps: tuple[int, ...], unit: int) -> dct.Inverse:
     """Return the inverse transform for steps; files of one quality share it."""
-    return dct.Inverse(np.array(steps, np.int64))
+    return dct.Inverse(np.array(steps, np.int64), unit)
 
 
 def _alpha_steps(quality: float) -> NDArray[np.int64]:

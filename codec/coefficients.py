@@ -106,7 +106,8 @@ class Coded:
         row = levels[0].size
         start = (plane * self.shape[1] + first) * row
         low, high = np.searchsorted(self.places, np.array([start, start + levels.size], np.int32))
-        levels.reshape(-1)[self.places[low:high] - start] = self.values[low:high]
+        inside = np.subtract(self.places[low:high], start, dtype=np.intp)
+        levels.reshape(-1)[inside] = self.values[low:high]
         levels[..., 0] = dc
         return levels
 

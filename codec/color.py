@@ -27,6 +27,7 @@ CENTRE = np.float32(128)
 
 OFFSET_BITS = 1  # chroma offsets are in 1/2 ...
 SAMPLE_BITS = 5  # ... and in 1/32 when upsampling has multiplied them by 16; luma is in 1/32 then
+LUMA_UNIT = 1 << SAMPLE_BITS
 # Limit of luma and of 16 times an offset, in 1/32, so that their sum fits int16; 8-bit pictures need half of it.
 LARGEST = (1 << 14) - 1
 
@@ -100,12 +101,15 @@ def chroma_offsets(cb: NDArray[np.float32], cr: NDArray[np.float32]) -> NDArray[
     (3, H, W) int16 array
         Offsets of R, G and B, in 1/2.
     """
-    half = np.float32(1 << OFFSET_BITS)
-    offsets = np.empty((3, *cb.shape), np.int16)
-    offsets[0] = _to_int16(cr * (half * CR_TO_RED), LARGEST // 16)
-    offsets[1] = _to_int16(cb * (half * CB_TO_GREEN) + cr * (half * CR_TO_GREEN), LARGEST // 16)
-    offsets[2] = _to_int16(cb * (half * CB_TO_BLUE), LARGEST // 16)
-    return offsets
+    unit = np.float32(1 << OFFSET_BITS)
+    offsets = np.empty((3, *cb.shape), np.float32)
+    np.multiply(cr, unit * CR_TO_RED, out=offsets[0])
+    np.multiply(cb, unit * CB_TO_GREEN, out=offsets[1])
+    offsets[1] += cr * (unit * CR_TO_GREEN)
+    np.multiply(cb, unit * CB_TO_BLUE, out=offsets[2])
+    limit = np.float32(LARGEST // 16)
+    np.clip(offsets, -limit, limit, out=offsets)
+    return np.rint(offsets, out=offsets).astype(np.int16)
 
 
 def upsample(planes: NDArray[np.int16], first: int = 0, last: int | None = None) -> NDArray[np.int16]:
@@ -148,23 +152,18 @@ def add_luma(luma: NDArray[np.float32], offsets: NDArray[np.int16] | None, out: 
     Parameters
     ----------
     luma : (H, W) float32 array
-        Centred on 0.
+        Centred on 0, in 1/32; overwritten.
     offsets : (C, H, W) int16 array or None
         In 1/32, overwritten; None stands for a single channel without any.
     out : (H, W, C) uint8 array
         Where to put the samples.
     """
-    samples = luma + (CENTRE + np.float32(0.5))  # half a level up, since the last shift rounds down
-    samples *= np.float32(1 << SAMPLE_BITS)
-    samples = _to_int16(samples, LARGEST)
+    # Half a level up, since the last shift rounds down; and half a unit, since the conversion to integers does.
+    luma += (CENTRE + np.float32(0.5)) * np.float32(LUMA_UNIT) + np.float32(0.5)
+    np.clip(luma, np.float32(-LARGEST), np.float32(LARGEST), out=luma)
+    samples = luma.astype(np.int16)
     channels = samples[None] if offsets is None else np.add(offsets, samples, out=offsets)
     channels >>= SAMPLE_BITS
     np.clip(channels, np.int16(0), np.int16(255), out=channels)
     for i, channel in enumerate(channels):
         np.copyto(out[..., i], channel, casting="unsafe")
-
-
-def _to_int16(samples: NDArray[np.float32], limit: int) -> NDArray[np.int16]:
-    """Round to whole numbers in [-limit, limit]; overwrites `samples`."""
-    np.clip(samples, np.float32(-limit), np.float32(limit), out=samples)
-    return np.rint(samples, out=samples).astype(np.int16)

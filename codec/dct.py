@@ -201,19 +201,23 @@ class Inverse:
     ----------
     steps : (64,) int64 array in [1, 65535]
         Quantiser steps in 1/16, in zigzag order.
+    unit : int
+        A power of two: samples come out as multiples of 1/unit.
 
     Attributes
     ----------
     matrices : (8, 64, 8) float32 array
-        Whole multiples of 2**-11: entry i takes the 64 levels of a block, in zigzag order, to its i-th row of pixels.
+        Whole multiples of 2**-11 units: entry i takes the 64 levels of a block, in zigzag order, to its i-th row of
+        pixels.
     """
 
-    def __init__(self, steps: NDArray[np.int64]) -> None:
+    def __init__(self, steps: NDArray[np.int64], unit: int = 1) -> None:
+        self.unit = unit
         pictures = _basis_pictures(8) * steps[:, None]
         shift = 2 * BASIS_BITS + STEP_BITS - INVERSE_BITS
         whole = pictures + (1 << (shift - 1)) >> shift
         matrix = whole.astype(np.float32) / np.float32(1 << INVERSE_BITS)
-        self.matrices = np.ascontiguousarray(matrix.reshape(64, 8, 8).swapaxes(0, 1))
+        self.matrices = np.ascontiguousarray(matrix.reshape(64, 8, 8).swapaxes(0, 1)) * np.float32(unit)
         self._largest = np.abs(matrix).max(axis=1)
 
     def __call__(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -227,7 +231,7 @@ class Inverse:
         Returns
         -------
         (8 * rows, 8 * columns) float32 array
-            The plane, the same on every machine: the exact product.
+            The plane in 1/unit, the same on every machine: the exact product.
         """
         rows, columns, _ = levels.shape
         matrices = self.matrices

@@ -292,8 +292,8 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
                 problems.append(f"the strip at byte {chunk.start} has no place, or one that is taken")
             else:
                 found[index] = chunk
-    if list(found) != sorted(found):
-        problems.append("the strips are not in order")
+    if list(found) != sorted(found) or any(chunk.type == STRP for chunk in chunks[: len(chunks) - len(found)]):
+        problems.append("the chunks are not in order")
     if len(found) < header.strips:
         problems.append(f"{header.strips - len(found)} of {header.strips} strips are damaged or lost")
     missing: list[tuple[int, int]] = []

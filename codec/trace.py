@@ -120,7 +120,7 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
                 zigzag = of_group.levels(plane)
                 levels = _square(zigzag.astype(np.int16))
                 coefficients = _square(quantize.dequantize(zigzag.astype(np.int16), group.steps))
-                samples = inverse(zigzag)
+                samples = inverse(zigzag) / np.float32(inverse.unit)
                 upsampled = _double(samples) if group.size == 16 else samples
                 bits = _block_bits(of_group, plane)
                 symbols = of_group.symbols(plane)

@@ -139,7 +139,7 @@ def test_a_band_is_upsampled_as_in_the_whole(height, data):
 def decode(y, cb, cr):
     """Turn planes of equal size into RGB the decoder's way."""
     out = np.empty((*y.shape, 3), np.uint8)
-    color.add_luma(y.copy(), color.chroma_offsets(cb.copy(), cr.copy()) * np.int16(16), out)
+    color.add_luma(y * np.float32(color.LUMA_UNIT), color.chroma_offsets(cb.copy(), cr.copy()) * np.int16(16), out)
     return out
 
 
@@ -155,7 +155,7 @@ def test_luma_and_offsets_give_what_the_formula_gives():
 def test_one_channel_is_rounded_and_clipped():
     luma = np.array([[-128.6, -128.4, -1.45, 0.45, 0.55, 126.6, 127.6, 5000, -5000, 1e30]], FLOAT)
     out = np.empty((1, 10, 1), np.uint8)
-    color.add_luma(luma, None, out)
+    color.add_luma(luma * np.float32(color.LUMA_UNIT), None, out)
     assert out.ravel().tolist() == [0, 0, 127, 128, 129, 255, 255, 255, 0, 255]
 
 
