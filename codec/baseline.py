@@ -143,7 +143,7 @@ class Baseline:
             for group, planes, of_group in zip(self.groups, _to_planes(cut, self.channels), levels, strict=True):
                 inside = self.macroblock // group.size  # blocks along a macroblock's side
                 for plane, out in zip(planes, of_group, strict=True):
-                    coefficients = plane.reshape(-1, group.size**2) @ dct.forward_matrix(group.size)
+                    coefficients = dct.forward(plane.reshape(-1, group.size**2))
                     quantized = quantize.quantize(coefficients, group.steps, deadzone)
                     out[first // group.size : last // group.size] = blocks.raster(
                         quantized.reshape(*cut.shape[:2], inside, inside, 64)

@@ -33,6 +33,7 @@ __all__ = [
     "dct2",
     "dct_plain",
     "energy_compaction",
+    "forward",
     "forward_matrix",
     "idct",
     "idct2",
@@ -43,6 +44,10 @@ FORWARD_BITS = 13  # 128 * 8 * 2**13 = 2**23: the largest possible sum over a bl
 INVERSE_BITS = 11  # a block's coefficients sum to at most 2**13 pixel values (Cauchy-Schwarz): 2**24 multiples
 BASIS_BITS = 20  # of the integer cosines that both matrices are made of
 STEP_BITS = 4  # quantiser steps are in 1/16
+
+# Multiplications in one call of BLAS. Above 2**18 OpenBLAS starts a thread for each core and waits for all of them (its
+# GEMM_MULTITHREAD_THRESHOLD), which takes up to ten times as long as such small products take on one.
+SMALL_PRODUCT = 1 << 17
 
 
 @cache
@@ -194,6 +199,29 @@ def forward_matrix(size: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(whole.T.astype(np.float32) / np.float32(1 << FORWARD_BITS))
 
 
+def forward(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Transform blocks of pixels.
+
+    Parameters
+    ----------
+    samples : (N, size * size) float32 array
+        Whole numbers in [-128, 128]; size is 8 or 16, see `forward_matrix`.
+
+    Returns
+    -------
+    (N, 64) float32 array
+        Coefficients in zigzag order, the same on every machine: the exact product.
+    """
+    matrix = forward_matrix(8 if samples.shape[1] == 64 else 16)
+    coefficients = np.empty((len(samples), 64), np.float32)
+    step = SMALL_PRODUCT // matrix.size
+    whole = len(samples) // step * step
+    pieces = samples[:whole].reshape(-1, step, len(matrix))
+    np.matmul(pieces, matrix, out=coefficients[:whole].reshape(-1, step, 64))
+    np.matmul(samples[whole:], matrix, out=coefficients[whole:])
+    return coefficients
+
+
 class Inverse:
     """Dequantisation, zigzag and inverse transform of a plane in one exact product.
 
@@ -239,6 +267,10 @@ class Inverse:
         largest = float((np.abs(levels) @ self._largest).max(initial=0))
         if largest > 0.99 * (1 << (24 - INVERSE_BITS)):  # 0.99, since the sum that is compared is rounded itself
             levels, matrices = levels.astype(np.float64), matrices.astype(np.float64)
-        # (rows, 1, columns, 64) @ (8, 64, 8) -> (rows, 8, columns, 8): the pixels come out in raster order.
-        samples: NDArray[np.float32] = np.matmul(levels[:, None], matrices).astype(np.float32, copy=False)
-        return samples.reshape(8 * rows, 8 * columns)
+        samples = np.empty((rows, 8, columns, 8), levels.dtype)
+        step = SMALL_PRODUCT // (64 * 8)
+        for first in range(0, columns, step):
+            # (rows, 1, step, 64) @ (8, 64, 8) -> (rows, 8, step, 8): the pixels come out in raster order.
+            part = slice(first, first + step)
+            np.matmul(levels[:, None, part], matrices, out=samples[:, :, part])
+        return samples.astype(np.float32, copy=False).reshape(8 * rows, 8 * columns)
