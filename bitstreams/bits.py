@@ -3,7 +3,7 @@
 A field is a value and a length: the value 5 in 4 bits is `0101`. Fields follow each other without gaps, the most
 significant bit first, and the last byte is filled up with zeros:
 
-    values   5     1    0    6            bytes   0x5b 0x00
+    values   5     1    0    6            bytes   0x59 0x80
     lengths  4     1    2    3      ->    bits    0101 1 00 1|10 000000
 
 `pack_plain` and `unpack_plain` say just that, one field after another. `pack` and `unpack` give the same bytes and

@@ -136,13 +136,13 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
     chunks: list[Chunk] = []
     problems: list[str] = []
     at, done = PREAMBLE, False
-    names = (*types, DONE)
+    places = dict.fromkeys((*types, DONE), 0)  # where each type is found next: the search never goes back
     effort = 4 * len(data)  # bytes that may be checksummed in search: a hostile file cannot make it quadratic
     while at < len(data) and not done:
         try:
             chunk = _chunk_at(data, at)
         except (TruncatedError, ChecksumError) as error:
-            found, effort = _next_chunk(data, at + 1, names, effort - _cost(data, at))
+            found, effort = _next_chunk(data, at + 1, places, effort - _cost(data, at))
             problems.append(f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}")
             if found is None:
                 break
@@ -184,18 +184,21 @@ def _chunk_at(data: bytes, at: int) -> Chunk:
     return Chunk(name, payload, start)
 
 
-def _next_chunk(data: bytes, at: int, names: Iterable[bytes], effort: int) -> tuple[Chunk | None, int]:
+def _next_chunk(data: bytes, at: int, places: dict[bytes, int], effort: int) -> tuple[Chunk | None, int]:
     """Find the first chunk at or after an index; return it and the effort that is left."""
-    places = {name: data.find(name, at) for name in names}
+    start = at
     while effort > 0:
-        place, name = min(((p, n) for n, p in places.items() if p >= 0), default=(-1, b""))
+        for name, place in places.items():
+            if 0 <= place < start:
+                places[name] = data.find(name, start)
+        place = min((place for place in places.values() if place >= 0), default=-1)
         if place < 0:
             break
         try:
             return _chunk_at(data, place), effort
         except (TruncatedError, ChecksumError):
             effort -= _cost(data, place)
-        places[name] = data.find(name, place + 1)
+        start = place + 1
     return None, effort
 
 

@@ -278,12 +278,11 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
     Raises
     ------
     CodecError
-        If not even the header can be read.
+        If not even the header can be read, or no strip is left.
     """
-    chunks, problems = recover_chunks(data, KIND, (HEAD, ICCP, EXIF, STRP))
+    chunks, problems = recover_chunks(bytes(data), KIND, (HEAD, ICCP, EXIF, STRP))
     header = _read_metadata([chunk for chunk in chunks if chunk.type != STRP])
     _check_size(header, len(data), size_limit, complete=False)
-    pixels = np.full((header.height, header.width, header.channels), MISSING, np.uint8)
     found: dict[int, Chunk] = {}
     for chunk in chunks:
         if chunk.type == STRP:
@@ -292,10 +291,13 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
                 problems.append(f"the strip at byte {chunk.start} has no place, or one that is taken")
             else:
                 found[index] = chunk
+    if not found:
+        raise TruncatedError("nothing of the picture is left")
     if list(found) != sorted(found) or any(chunk.type == STRP for chunk in chunks[: len(chunks) - len(found)]):
         problems.append("the chunks are not in order")
     if len(found) < header.strips:
         problems.append(f"{header.strips - len(found)} of {header.strips} strips are damaged or lost")
+    pixels = np.full((header.height, header.width, header.channels), MISSING, np.uint8)
     missing: list[tuple[int, int]] = []
     decoded = 0  # rows up to here are accounted for
     for index in sorted(found):
@@ -316,7 +318,7 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
 
 def read_strips(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
     """Read header and strips of a file, strictly; nothing that the header claims is allocated before it is checked."""
-    chunks = list(read_chunks(data, KIND))
+    chunks = list(read_chunks(bytes(data), KIND))
     number = sum(chunk.type == STRP for chunk in chunks)
     metadata, strips = chunks[: len(chunks) - number], chunks[len(chunks) - number :]
     header = _read_metadata(metadata)

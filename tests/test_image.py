@@ -530,8 +530,10 @@ def test_the_last_chunk_is_lost(striped):
 
 def test_a_truncated_file_keeps_the_strips_before(striped):
     starts = strip_starts(striped)
-    for kept in range(5):
+    for kept in range(1, 5):
         check_recovered(striped[: starts[kept] + 20], striped, list(range(kept, 5)))
+    with pytest.raises(codec.TruncatedError, match="nothing of the picture"):
+        codec.recover_image(striped[: starts[0] + 20])
 
 
 @pytest.mark.parametrize(("lost", "name"), [(1, "icc"), (2, "exif")])
@@ -577,8 +579,8 @@ def test_what_strict_reading_refuses_recovery_names(striped, chunks, spoil):
 
 
 def test_recovery_of_a_huge_claim_is_bounded_in_time():
-    # 2**19 strips, none of them there.
-    data = put_together([(b"HEAD", head(width=1, height=2**22, rows=8))])
+    # 2**19 strips, of which one is there, and that is damaged.
+    data = put_together([(b"HEAD", head(width=1, height=2**22, rows=8)), (b"STRP", bytes(8))])
     recovered = codec.recover_image(data)
     assert recovered.missing == [(0, 2**22)]
     assert len(recovered.problems) < 100  # an account for people
