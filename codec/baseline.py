@@ -110,7 +110,7 @@ class Baseline:
             groups.append(Group(("A",), 8, _alpha_steps(self.quality)))
         return groups
 
-    @property
+    @cached_property
     def inverses(self) -> list[dct.Inverse]:
         """The inverse transform of each group: chroma in levels, luma and alpha as `color.add_luma` wants them."""
         units = [1 if group.planes == ("Cb", "Cr") else color.LUMA_UNIT for group in self.groups]
@@ -175,24 +175,27 @@ class Baseline:
 
     def reconstruct(self, groups: list[Coded], pixels: NDArray[np.uint8]) -> None:
         """Turn the levels of a strip into pixels."""
-        inverses = self.inverses
-        offsets = None
-        if self.channels >= 3:
-            # Small at half resolution, and to double it a band needs its neighbours: whole planes at once.
-            cb, cr = (inverses[1](groups[1].levels(plane)) for plane in (0, 1))
-            offsets = color.chroma_offsets(cb, cr)
-        for first, last in self._bands(*pixels.shape[:2]):
-            band = pixels[first:last]
-            luma = inverses[0](groups[0].levels(0, first // 8, last // 8))
-            if offsets is None:
-                color.add_luma(luma, None, band[..., :1])
-            elif self.subsampled:
-                color.add_luma(luma, color.upsample(offsets, first // 2, last // 2), band[..., :3])
-            else:
-                color.add_luma(luma, offsets[:, first:last] * np.int16(16), band[..., :3])
+        height, width, _ = pixels.shape
+        halves = np.empty((3, height // 2, width // 2), np.int16) if self.subsampled else None
+        if halves is not None:  # first of all, since to double them a band needs its neighbours
+            for first, last in self._bands(height // 2, width // 2):
+                halves[:, first:last] = self._chroma_offsets(groups[1], first, last)
+        for first, last in self._bands(height, width):
+            band, offsets = pixels[first:last], None
+            if halves is not None:
+                offsets = color.upsample(halves, first // 2, last // 2)
+            elif self.channels >= 3:
+                offsets = 16 * self._chroma_offsets(groups[1], first, last)  # what upsampling multiplies by
+            luma = self.inverses[0](groups[0].levels(0, first // 8, last // 8))
+            color.add_luma(luma, offsets, band[..., : 3 if self.channels >= 3 else 1])
             if self.channels in (2, 4):
-                alpha = inverses[-1](groups[-1].levels(0, first // 8, last // 8))
+                alpha = self.inverses[-1](groups[-1].levels(0, first // 8, last // 8))
                 color.add_luma(alpha, None, band[..., -1:])
+
+    def _chroma_offsets(self, chroma: Coded, first: int, last: int) -> NDArray[np.int16]:
+        """Return what chroma adds to luma in some rows of its samples."""
+        cb, cr = (self.inverses[1](chroma.levels(plane, first // 8, last // 8)) for plane in (0, 1))
+        return color.chroma_offsets(cb, cr)
 
     def _bands(self, height: int, width: int) -> Iterator[tuple[int, int]]:
         """Cut a strip into bands of rows."""
