@@ -52,7 +52,7 @@ class Constants:
     def table(self) -> quantize.Table:
         """Return the table with these constants."""
         step = STEP / (1 + 2 * self.slope)
-        luma, chroma = (quantize._sloped(size, self.slope) for size in (step, step * self.chroma))
+        luma, chroma = (quantize.sloped(size, self.slope) for size in (step, step * self.chroma))
         return quantize.Table(luma, chroma, integer=False, deadzone=self.deadzone)
 
 

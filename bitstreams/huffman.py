@@ -387,13 +387,14 @@ def decode_streams(data: bytes, streams: Sequence[Stream]) -> list[NDArray[np.ui
     FormatError
         If a lane does not end where the next begins.
     """
-    coded = [(i, s) for i, s in enumerate(streams) if s.count]
+    # The largest stream first: it gets number 0, which need not be written into its windows.
+    coded = sorted(((i, s) for i, s in enumerate(streams) if s.count), key=lambda item: -item[1].size)
     decoded = [np.zeros(0, np.uint8) for _ in streams]
     if not coded:
         return decoded
-    first, lane = coded[0][1].start, coded[0][1].lane
-    windows = _windows(data[first : coded[-1][1].start + coded[-1][1].size])
-    for number, (_, stream) in enumerate(coded):
+    first, lane = min(stream.start for _, stream in coded), coded[0][1].lane
+    windows = _windows(data[first : max(stream.start + stream.size for _, stream in coded)])
+    for number, (_, stream) in enumerate(coded[1:], start=1):
         begin = 8 * (stream.start - first)
         windows[begin : begin + 8 * stream.size] |= np.uint16(number << LONGEST)
     entries = np.concatenate([stream.code.table for _, stream in coded])
@@ -401,11 +402,11 @@ def decode_streams(data: bytes, streams: Sequence[Stream]) -> list[NDArray[np.ui
     entry = np.concatenate([stream.entries + 8 * (stream.start - first) for _, stream in coded])
     # One step: the window at every lane's position, and the position after the word that it starts with. A lane that
     # ran past its stream reads zeros or another's words; what it gives there is cut off below.
-    position = entry.copy()
+    position, bits = entry.copy(), np.empty_like(entry)
     steps = np.empty((min(lane, max(s.count for _, s in coded)), entry.size), np.uint16)
     for window in steps:
         windows.take(position, out=window, mode="clip")
-        position += advance.take(window, mode="clip")
+        position += advance.take(window, out=bits, mode="clip")
     symbols = table.take(steps.T, mode="clip")
     lanes = 0
     for i, stream in coded:

@@ -18,6 +18,7 @@ are the small picture. So halving needs no filter: it is part of the matrix.
 """
 
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +49,11 @@ STEP_BITS = 4  # quantiser steps are in 1/16
 # Multiplications in one call of BLAS. Above 2**18 OpenBLAS starts a thread for each core and waits for all of them (its
 # GEMM_MULTITHREAD_THRESHOLD), which takes up to ten times as long as such small products take on one.
 SMALL_PRODUCT = 1 << 17
+
+LOW = 16  # levels in zigzag order that most blocks end within: those of chroma, and of smooth parts of luma
+FEW = 1 / 8  # share of blocks with higher frequencies up to which these are worth a product of their own
+
+Float = TypeVar("Float", np.float32, np.float64)
 
 
 @cache
@@ -246,7 +252,9 @@ class Inverse:
         whole = pictures + (1 << (shift - 1)) >> shift
         matrix = whole.astype(np.float32) / np.float32(1 << INVERSE_BITS)
         self.matrices = np.ascontiguousarray(matrix.reshape(64, 8, 8).swapaxes(0, 1)) * np.float32(unit)
-        self._largest = np.abs(matrix).max(axis=1)
+        self._high = matrix[LOW:] * np.float32(unit)
+        # Magnitudes times this: the largest sum that a block can come to, and whether it has high frequencies at all.
+        self._measures = np.stack([np.abs(matrix).max(axis=1), np.arange(64) >= LOW], axis=1, dtype=np.float32)
 
     def __call__(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the samples of blocks of levels.
@@ -261,16 +269,28 @@ class Inverse:
         (8 * rows, 8 * columns) float32 array
             The plane in 1/unit, the same on every machine: the exact product.
         """
-        rows, columns, _ = levels.shape
-        matrices = self.matrices
+        shape = 8 * levels.shape[0], 8 * levels.shape[1]
+        measures = np.abs(levels) @ self._measures
         # No partial sum of a block is larger than this. What an encoder makes of 8-bit pixels stays below the limit.
-        largest = float((np.abs(levels) @ self._largest).max(initial=0))
+        largest = float(measures[..., 0].max(initial=0))
         if largest > 0.99 * (1 << (24 - INVERSE_BITS)):  # 0.99, since the sum that is compared is rounded itself
-            levels, matrices = levels.astype(np.float64), matrices.astype(np.float64)
+            exact = self._product(levels.astype(np.float64), self.matrices.astype(np.float64))
+            return exact.astype(np.float32).reshape(shape)
+        row, column = np.nonzero(measures[..., 1])
+        if row.size > FEW * measures[..., 1].size:
+            samples = self._product(levels, self.matrices)
+        else:  # most blocks of chroma: a quarter of the work for all of them, and the rest for a few
+            samples = self._product(levels[..., :LOW], self.matrices[:, :LOW])
+            samples[row, :, column] += (levels[row, column, LOW:] @ self._high).reshape(-1, 8, 8)
+        return samples.reshape(shape)
+
+    @staticmethod
+    def _product(levels: NDArray[Float], matrices: NDArray[Float]) -> NDArray[Float]:
+        """Multiply (rows, columns, K) levels by (8, K, 8) matrices: (rows, 8, columns, 8), pixels in raster order."""
+        rows, columns, bandwidth = levels.shape
         samples = np.empty((rows, 8, columns, 8), levels.dtype)
-        step = SMALL_PRODUCT // (64 * 8)
+        step = SMALL_PRODUCT // (8 * bandwidth)
         for first in range(0, columns, step):
-            # (rows, 1, step, 64) @ (8, 64, 8) -> (rows, 8, step, 8): the pixels come out in raster order.
             part = slice(first, first + step)
             np.matmul(levels[:, None, part], matrices, out=samples[:, :, part])
-        return samples.astype(np.float32, copy=False).reshape(8 * rows, 8 * columns)
+        return samples

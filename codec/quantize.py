@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from codec.scan import ZIGZAG
 
-__all__ = ["TABLES", "Table", "dequantize", "quantize", "scale"]
+__all__ = ["TABLES", "Table", "dequantize", "quantize", "scale", "sloped"]
 
 # ITU-T T.81, tables K.1 and K.2, in raster order.
 # fmt: off
@@ -76,8 +76,21 @@ class Table:
     deadzone: float
 
 
-def _sloped(step: float, slope: float) -> NDArray[np.int64]:
-    """Return steps that grow linearly with the distance from DC, in 1/16, in zigzag order."""
+def sloped(step: float, slope: float) -> NDArray[np.int64]:
+    """Return steps that grow linearly with the distance from DC.
+
+    Parameters
+    ----------
+    step : float
+        The step of DC.
+    slope : float
+        Growth from one frequency to the next, in steps of DC; 0 gives a flat table.
+
+    Returns
+    -------
+    (64,) int64 array
+        In 1/16, in zigzag order.
+    """
     row, column = np.divmod(ZIGZAG, 8)
     # A square root is rounded correctly everywhere (IEEE 754), and none of these lies near a half: the same integers.
     return np.rint(UNIT * step * (1 + slope * np.sqrt(row**2 + column**2))).astype(np.int64)
@@ -85,8 +98,8 @@ def _sloped(step: float, slope: float) -> NDArray[np.int64]:
 
 TABLES = {
     "jpeg": Table(UNIT * ANNEX_K_LUMA[ZIGZAG], UNIT * ANNEX_K_CHROMA[ZIGZAG], integer=True, deadzone=0),
-    "flat": Table(_sloped(28, 0), _sloped(22, 0), integer=False, deadzone=0.17),
-    "sloped": Table(_sloped(11, 0.4), _sloped(16.5, 0.4), integer=False, deadzone=0.14),
+    "flat": Table(sloped(28, 0), sloped(22, 0), integer=False, deadzone=0.17),
+    "sloped": Table(sloped(11, 0.4), sloped(16.5, 0.4), integer=False, deadzone=0.14),
 }
 
 
