@@ -161,7 +161,7 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
 def _check_preamble(data: bytes, kind: bytes) -> None:
     expected = signature(kind)
     if data[: len(expected)] != expected[: len(data)]:
-        raise FormatError(f"not a {kind.decode().lower()} file: the signature is missing")
+        raise FormatError(f"not a file of kind {kind.decode()}: the signature is missing")
     if len(data) < PREAMBLE:
         raise TruncatedError("the file ends inside its signature")
     version = int.from_bytes(data[8:PREAMBLE])

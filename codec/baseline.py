@@ -78,7 +78,8 @@ class Baseline:
             raise CodecError(f"unknown tune {tune!r}; known are {', '.join(TUNES)}")
         if tables is not None and tables not in TABLES:
             raise CodecError(f"unknown tables {tables!r}; known are {', '.join(TABLES)}")
-        return cls(channels, subsampled, tables or TUNES[tune], quality)
+        # Rounded as the header will say it: encoder and decoder must take the same steps.
+        return cls(channels, subsampled, tables or TUNES[tune], round(100 * quality) / 100)
 
     @classmethod
     def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Baseline:

@@ -24,7 +24,7 @@ from codec.scan import EOB, run_length_decode, run_length_encode
 __all__ = ["Coded", "Shape", "decode_levels", "encode_levels"]
 
 ALPHABET = 256
-LARGEST_SIZE = 12  # bits of the largest level difference: DC spans 2**11 at step 1
+LARGEST_SIZE = 12  # bits of the largest difference: at step 1, DC of chroma goes from -2**10 to 2**10, and 2**11 has 12
 
 Shape = tuple[int, int, int]  # planes, rows and columns of blocks
 

@@ -7,7 +7,7 @@ are how far blue and red are from it. The eye sees detail in luma far better tha
     Cb = (B - Y) / 1.772                        G = Y - 0.3441 Cb - 0.7141 Cr
     Cr = (R - Y) / 1.402                        B = Y + 1.772 Cb
 
-All three are kept centred on 0, in -128 to 127, as the transform wants them: Y is shifted down by 128.
+All three are kept centred on 0, in -128 to 128, as the transform wants them: Y is shifted down by 128.
 
 `rgb_to_ycbcr` and `ycbcr_to_rgb` are these formulas. The decoder reads the right-hand side differently: luma, plus an
 offset for each of R, G and B that depends on chroma alone (`chroma_offsets`). With chroma at half resolution the
@@ -158,7 +158,7 @@ def add_luma(luma: NDArray[np.float32], offsets: NDArray[np.int16] | None, out: 
     out : (H, W, C) uint8 array
         Where to put the samples.
     """
-    # Half a level up, since the last shift rounds down; and half a unit, since the conversion to integers does.
+    # Half a level up, since the last shift rounds down; and half a unit, since the conversion to integers cuts off.
     luma += (CENTRE + np.float32(0.5)) * np.float32(LUMA_UNIT) + np.float32(0.5)
     np.clip(luma, np.float32(-LARGEST), np.float32(LARGEST), out=luma)
     samples = luma.astype(np.int16)

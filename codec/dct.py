@@ -42,7 +42,10 @@ __all__ = [
 ]
 
 FORWARD_BITS = 13  # 128 * 8 * 2**13 = 2**23: the largest possible sum over a block of 8-bit samples is exact
-INVERSE_BITS = 11  # a block's coefficients sum to at most 2**13 pixel values (Cauchy-Schwarz): 2**24 multiples
+# Coefficients of an 8-bit block have a norm of at most 2**10, so their magnitudes sum to at most 2**13
+# (Cauchy-Schwarz); basis pictures stay below 1/4. Rounding to levels at most doubles that: 2**12 pixel values, 2**23
+# multiples.
+INVERSE_BITS = 11
 BASIS_BITS = 20  # of the integer cosines that both matrices are made of
 STEP_BITS = 4  # quantiser steps are in 1/16
 
@@ -199,7 +202,7 @@ def forward_matrix(size: int) -> NDArray[np.float32]:
     (size * size, 64) float32 array
         Scaled by 8 / size, so that the same picture at half resolution has the same coefficients.
     """
-    pictures = _basis_pictures(size) * 8 // size
+    pictures = _basis_pictures(size) // (size // 8)  # off by 2**-40 at most
     shift = 2 * BASIS_BITS - FORWARD_BITS
     whole = pictures + (1 << (shift - 1)) >> shift
     return np.ascontiguousarray(whole.T.astype(np.float32) / np.float32(1 << FORWARD_BITS))
@@ -253,7 +256,8 @@ class Inverse:
         matrix = whole.astype(np.float32) / np.float32(1 << INVERSE_BITS)
         self.matrices = np.ascontiguousarray(matrix.reshape(64, 8, 8).swapaxes(0, 1)) * np.float32(unit)
         self._high = matrix[LOW:] * np.float32(unit)
-        # Magnitudes times this: the largest sum that a block can come to, and whether it has high frequencies at all.
+        # Magnitudes times this (in levels, whatever the unit, which is a power of two): the largest sum that a block
+        # can come to, and whether it has high frequencies at all.
         self._measures = np.stack([np.abs(matrix).max(axis=1), np.arange(64) >= LOW], axis=1, dtype=np.float32)
 
     def __call__(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:

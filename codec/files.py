@@ -263,9 +263,8 @@ def picture_bytes(suffix: str, pixels: NDArray[np.uint8], icc: bytes | None = No
 
     target = FORMATS.get(suffix.lower())
     if target is None:
-        raise UnsupportedError(
-            f"pictures are not written with the extension {suffix!r}; known are {', '.join(FORMATS)}"
-        )
+        given = f"the extension {suffix!r}" if suffix else "no extension"
+        raise UnsupportedError(f"pictures are not written with {given}; known are {', '.join(FORMATS)}")
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and not target.alpha:
         able = ", ".join(name for name, format_ in FORMATS.items() if format_.alpha)
         raise UnsupportedError(f"the picture has transparency, and {suffix} files do not; {able} do")

@@ -57,7 +57,7 @@ DEFAULT_QUALITY = 75.0  # libjpeg's
 DEFAULT_TUNE = "ms-ssim"  # see README: what a person sees follows it far closer than PSNR
 SIZE_LIMIT = 1 << 28  # pixels that a decoder accepts if not told otherwise: 268 megapixels, 805 MB of RGB
 STRIP = 1 << 19  # pixels in an encoder's strip: enough lanes for the entropy decoder, and little enough to lose
-LARGEST_STRIP = 1 << 22  # pixels that a strip of more than one row of macroblocks may have: bounds a decoder's memory
+LARGEST_STRIP = 1 << 22  # pixels that a strip may have: it bounds the memory of a decoder, and the width of a picture
 MISSING = 128  # gray level of rows that could not be recovered
 
 
@@ -126,10 +126,10 @@ class Header:
             raise UnsupportedError(f"{depth} bits a sample; 8 are supported")
         profile = name.decode("ascii")
         stages = find_profile(profile).from_bytes(parameters, channels, bool(sampling))
-        if not rows or rows % stages.macroblock or (rows > stages.macroblock and rows * width > LARGEST_STRIP):
+        if not rows or rows % stages.macroblock or rows * width > LARGEST_STRIP:
             raise FormatError(
-                f"strips of {rows} rows; they must be multiples of {stages.macroblock}, "
-                f"and more than one only up to {LARGEST_STRIP} pixels"
+                f"strips of {rows} rows and {width} columns; rows must be multiples of {stages.macroblock}, "
+                f"and a strip has at most {LARGEST_STRIP} pixels"
             )
         return cls(width, height, channels, bool(sampling), rows, profile, stages)
 
@@ -190,6 +190,10 @@ def encode_image(
     subsampled = yuv == "420" and channels >= 3
     stages = find_profile(profile).choose(channels, subsampled, quality, tune, tables)
     rows = max(1, STRIP // (width * stages.macroblock)) * stages.macroblock
+    if rows * width > LARGEST_STRIP:
+        raise UnsupportedError(
+            f"a picture {width} pixels wide; the limit is {LARGEST_STRIP // stages.macroblock}: cut or turn it"
+        )
     header = Header(width, height, channels, subsampled, rows, profile, stages, icc, exif)
     return b"".join(write_chunks(KIND, _encode_chunks(pixels, header)))
 
@@ -278,22 +282,23 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
     Raises
     ------
     CodecError
-        If not even the header can be read, or no strip is left.
+        If not even the header can be read, or no strip is left. Until then it may take the memory of the pixels that
+        the header claims, up to `size_limit`.
     """
     chunks, problems = recover_chunks(bytes(data), KIND, (HEAD, ICCP, EXIF, STRP))
     header = _read_metadata([chunk for chunk in chunks if chunk.type != STRP])
     _check_size(header, len(data), size_limit, complete=False)
-    found: dict[int, Chunk] = {}
-    for chunk in chunks:
-        if chunk.type == STRP:
-            index = _index(chunk)
-            if index in found or not 0 <= index < header.strips:
-                problems.append(f"the strip at byte {chunk.start} has no place, or one that is taken")
-            else:
-                found[index] = chunk
-    if not found:
+    strips = [chunk for chunk in chunks if chunk.type == STRP]
+    if not strips:
         raise TruncatedError("nothing of the picture is left")
-    if list(found) != sorted(found) or any(chunk.type == STRP for chunk in chunks[: len(chunks) - len(found)]):
+    found: dict[int, Chunk] = {}
+    for chunk in strips:
+        index = _index(chunk)
+        if index in found or not 0 <= index < header.strips:
+            problems.append(f"the strip at byte {chunk.start} has no place, or one that is taken")
+        else:
+            found[index] = chunk
+    if list(found) != sorted(found) or chunks[len(chunks) - len(strips) :] != strips:
         problems.append("the chunks are not in order")
     if len(found) < header.strips:
         problems.append(f"{header.strips - len(found)} of {header.strips} strips are damaged or lost")
@@ -311,6 +316,8 @@ def recover_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Recovered:
         if decoded < first:
             missing.append((decoded, first))
         decoded = last
+    if not decoded:
+        raise TruncatedError("nothing of the picture is left: " + "; ".join(problems))
     if decoded < header.height:
         missing.append((decoded, header.height))
     return Recovered(pixels.reshape(header.shape), missing, problems, header)
@@ -334,6 +341,8 @@ def read_strips(data: bytes, size_limit: int) -> tuple[Header, list[Chunk]]:
 def _read_metadata(chunks: list[Chunk]) -> Header:
     """Read the chunks before the strips."""
     types = [chunk.type for chunk in chunks]
+    if HEAD not in types:
+        raise FormatError("the header is damaged or missing: nothing can be decoded without it")
     if types[:1] != [HEAD] or types[1:] not in ([], [ICCP], [EXIF], [ICCP, EXIF]):
         raise FormatError(f"chunks {b' '.join(types).decode('latin-1')!r} where a header and metadata belong")
     header = Header.from_bytes(chunks[0].payload)
@@ -346,8 +355,9 @@ def _check_size(header: Header, size: int, size_limit: int, complete: bool) -> N
     """Refuse a header that claims more pixels than the caller allows, or than the file can hold."""
     pixels = max(header.width, 16) * max(header.height, 16)  # as much as is decoded, whole macroblocks, to a factor
     if pixels > max(size_limit, 16 * 16):
+        blocks_too = f", {pixels} with whole blocks," if header.width * header.height <= size_limit else ""
         raise LimitError(
-            f"{header.width} x {header.height} pixels are over the limit of {size_limit}; "
+            f"{header.width} x {header.height} pixels{blocks_too} are over the limit of {size_limit}; "
             "raise it with size_limit= (--size-limit on the command line)"
         )
     # A block takes at least two bits, one code word for DC and one for the end of its AC.
@@ -376,7 +386,7 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
     """Raise UnsupportedError, with advice, if an array is not a picture that can be coded."""
     if not isinstance(pixels, np.ndarray):
         raise UnsupportedError(f"a picture must be a NumPy array, not {type(pixels).__name__}")
-    if pixels.dtype == np.uint16:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:  # in either byte order
         raise UnsupportedError("16 bits a sample; convert to 8 with (pixels >> 8).astype(np.uint8)")
     if pixels.dtype != np.uint8:
         raise UnsupportedError(

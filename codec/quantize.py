@@ -7,13 +7,14 @@ optimum. Eyes forgive errors at high frequencies, so JPEG's tables (ITU-T T.81, 
 steps grow linearly with frequency, by 0.4 of the DC step from one to the next: less steep than Annex K, and better by
 every measure. Slope, deadzone and the balance of luma and chroma were chosen on photographs that are in no benchmark
 of this project (`python -m benchmarks.tuning`). Their size at quality 50 is such that at quality 75 "flat" takes
-about the bytes of JPEG, and "sloped" a twelfth less for about its MS-SSIM.
+about the bytes of JPEG, and "sloped" a little less for nearly its MS-SSIM.
 
 **The rounding.** Plain rounding is the most exact. But small levels cost many bits for little accuracy, and
 coefficients are distributed like a Laplacian, most of them near 0: rounding towards 0 (a wider zone for 0, the
 "deadzone", Sullivan, IEEE Trans. IT 42, 1996) saves more bits than it costs quality.
 
-Quality is JPEG's, from 1 to 100 (libjpeg, jcparam.c): a percentage by which all steps are scaled, 100 % at quality 50.
+Quality is JPEG's, from 0, which is taken for 1, to 100 (libjpeg, jcparam.c): a percentage by which all steps are
+scaled, 100 % at quality 50.
 """
 
 from dataclasses import dataclass

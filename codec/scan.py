@@ -11,6 +11,7 @@ its magnitude has); sign and mantissa follow elsewhere (`bitstreams.amplitudes`)
                                     the end of the alphabet, where a table of code lengths can stop
     0x0F     ZRL                    16 zeros and no level: for runs over 15
     0x00     EOB                    the rest of the block is 0; every block ends with it
+    0x01-0x0E                       1 to 14 zeros more and no level: never written, and read as just that
 """
 
 import numpy as np

@@ -30,7 +30,7 @@ Number = TypeVar("Number", bound=np.number)
 
 @dataclass(frozen=True)
 class PlaneTrace:
-    """What decoding made of one plane, all strips together.
+    """What decoding made of one plane, all strips together, with the padding of each strip to whole macroblocks.
 
     Attributes
     ----------
@@ -45,7 +45,8 @@ class PlaneTrace:
     samples : (8 * rows, 8 * columns) float32 array
         After the inverse transform, centred on 0.
     upsampled : float32 array
-        The samples at the picture's resolution: twice the sides for chroma with 4:2:0 sampling.
+        The samples at the picture's resolution: twice the sides for chroma with 4:2:0 sampling. The decoder itself
+        upsamples what chroma adds to R, G and B (`color.chroma_offsets`), which is the same but for rounding.
     bits : (rows, columns) int64 array
         Bits of each block: code words, signs and mantissas.
     """
@@ -107,7 +108,8 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     ledger.record(FILE, "signature, version", 8 * PREAMBLE)
     ledger.record(FILE, "header", 8 * len(header.to_bytes()))
     metadata = [blob for blob in (header.icc, header.exif) if blob is not None]
-    ledger.record(FILE, "metadata", 8 * sum(map(len, metadata)))
+    if metadata:
+        ledger.record(FILE, "metadata", 8 * sum(map(len, metadata)))
     ledger.record(FILE, "chunks", 8 * FRAMING * (2 + len(metadata) + len(strips)))
     parts: dict[str, list[PlaneTrace]] = {name: [] for group in stages.groups for name in group.planes}
     for index, chunk in enumerate(strips):
@@ -144,7 +146,7 @@ def _square(zigzag: NDArray[Number]) -> NDArray[Number]:
 
 
 def _double(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Upsample as the decoder does, which works on halves and gives 32nds."""
+    """Upsample with the decoder's filter, which works on halves and gives 32nds."""
     halves = np.clip(np.rint(2 * samples), -1023, 1023).astype(np.int16)
     return color.upsample(halves[None])[0].astype(np.float32) / 32
 

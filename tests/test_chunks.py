@@ -113,9 +113,9 @@ def test_another_version_is_refused_by_name():
     ids=["CR LF to LF", "LF to CR LF", "7 bits", "another kind"],
 )
 def test_the_signature_catches_what_transfers_do(transfer):
-    with pytest.raises(FormatError, match="not a tst file"):
+    with pytest.raises(FormatError, match="not a file of kind TST"):
         read(transfer(write()))
-    with pytest.raises(FormatError, match="not a tst file"):
+    with pytest.raises(FormatError, match="not a file of kind TST"):
         recover(transfer(write()))
 
 

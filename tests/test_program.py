@@ -362,7 +362,7 @@ def test_an_input_is_not_its_own_output(tcodec, folder):
     (folder / "x.png").write_bytes(data)  # a .tjpg file of that name
     status, _, lines = tcodec("decode", "x.png", "--force")
     assert (status, len(lines)) == (1, 1)
-    assert "its own output" in lines[0]
+    assert "would replace the input" in lines[0]
     assert (folder / "x.png").read_bytes() == data
 
 
@@ -690,3 +690,28 @@ def test_the_version(tcodec, capsysbinary):
         tcodec("--version")
     assert stop.value.code == 0
     assert capsysbinary.readouterr().out.startswith(b"tcodec ")
+
+
+def test_what_encode_writes_is_not_called_a_picture(tcodec, folder):
+    Image.fromarray(RGB).save(folder / "x.png")
+    before = (folder / "x.png").read_bytes()
+    (folder / "sub").mkdir()
+    for name in ("y.png", "sub/../x.png"):
+        status, _, lines = tcodec("encode", "x.png", "-o", name, "--force")
+        assert (status, len(lines)) == (1, 1)
+        assert "what is written is a .tjpg file" in lines[0]
+    assert (folder / "x.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "info", "verify"])
+def test_an_empty_name_is_not_the_folder(tcodec, folder, command):
+    Image.fromarray(RGB).save(folder / "x.png")
+    (folder / "x.tjpg").write_bytes(codec.encode_image(RGB))
+    status, out, lines = tcodec(command, "")
+    assert (status, out, lines) == (1, b"", ["tcodec: an input has an empty name"])
+
+
+def test_a_psnr_is_a_number():
+    with pytest.raises(SystemExit) as caught:
+        program.main(["encode", "x.png", "--target-psnr", "nan"])
+    assert caught.value.code == 2

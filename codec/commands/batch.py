@@ -156,6 +156,8 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[Path,
     """
     found: list[tuple[Path, Path]] = []
     for name in inputs:
+        if not name:
+            raise CodecError("an input has an empty name")
         path = Path(name)
         if not path.is_dir():
             found.append((path, Path(path.name)))
@@ -307,8 +309,10 @@ def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
 
 def _refuse_target(task: Task, force: bool) -> None:
     """Raise an error if the output must not be written, before work goes into it."""
-    if task.target == task.source:
-        raise CodecError(f"would be its own output; if it is not a {task.target.suffix} file already, name one with -o")
+    if task.target.exists() and task.source != STANDARD and task.target.samefile(task.source):
+        raise CodecError(
+            f"the output would replace the input; if that is no {task.target.suffix} file already, name another with -o"
+        )
     refuse_existing(task.target, force)
 
 

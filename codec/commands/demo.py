@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import codec
 from codec import metrics
+from codec.files import atomic_write, write_picture
 
 __all__ = ["add"]
 
@@ -69,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     _print_table(photo, points, rivals)
     for point in points:
         name = f"coffee-q{point.quality:g}"
-        (args.output / f"{name}.tjpg").write_bytes(point.data)
-        _write_png(args.output / f"{name}.png", point.pixels)
+        atomic_write(args.output / f"{name}.tjpg", point.data, force=True)
+        write_picture(args.output / f"{name}.png", point.pixels, force=True)
     _draw_curves(points, list(jpeg.values()), args.output / "rd.png")
     shown = next(point for point in points if point.quality == SHOWN)
     _draw_stages(photo, shown, args.output / "stages.png")
@@ -98,12 +99,6 @@ def _decode_jpeg(data: bytes) -> Pixels:
     from PIL import Image  # noqa: PLC0415
 
     return np.asarray(Image.open(io.BytesIO(data)))
-
-
-def _write_png(path: Path, pixels: Pixels) -> None:
-    import imageio.v3 as iio  # noqa: PLC0415
-
-    iio.imwrite(path, pixels)
 
 
 def _measure(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import Any
 
+from bitstreams.errors import CodecError
 from codec.baseline import TABLES, TUNES
 from codec.commands import batch
 from codec.commands.info import as_words, parameters
@@ -46,7 +48,7 @@ def add(subparsers: Any) -> None:
     )
     wish.add_argument(
         "--target-psnr",
-        type=float,
+        type=_decibels,
         metavar="DB",
         help="find the lowest quality that reaches this PSNR over all samples",
     )
@@ -75,10 +77,24 @@ def _quality(text: str) -> float:
     return value
 
 
+def _decibels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of decibels")
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; return the exit status."""
     find_profile(args.profile)  # if it is unknown, say so once and not for each file
-    return batch.run(batch.plan(args.inputs, args.output, PICTURES, ".tjpg"), _encode, args)
+    tasks = batch.plan(args.inputs, args.output, PICTURES, ".tjpg")
+    for _, target in tasks:
+        if target.suffix.lower() in PICTURES:
+            raise CodecError(f"{target}: what is written is a .tjpg file, not {target.suffix}; name it so")
+    return batch.run(tasks, _encode, args)
 
 
 def _encode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Product:

@@ -86,7 +86,7 @@ def _as_text(record: dict[str, Any]) -> str:
         "channels": f"{record['channels']} ({CHANNELS[record['channels']]})",
         "sampling": ":".join(record["sampling"]),
         "profile": f"{record['profile']}, {as_words(record['parameters'])}",
-        "strips": f"{record['strips']} of {record['rows_per_strip']} rows",
+        "strips": f"{record['strips']} of {min(record['rows_per_strip'], record['height'])} rows",
         "bytes": f"{record['bytes']:,}, {record['bits_per_pixel']:.3f} bits a pixel",
         "ICC, EXIF": f"{record['icc_bytes']:,} and {record['exif_bytes']:,} bytes",
     }

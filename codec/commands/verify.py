@@ -42,5 +42,6 @@ def _check(path: Path, size_limit: int) -> dict[str, Any]:
     try:
         decode_image(batch.read(path), size_limit=size_limit)
     except (CodecError, OSError, MemoryError) as error:
-        return {"file": str(path), "ok": False, "error": type(error).__name__, "message": batch.explain(error)}
+        message = batch.explain(error).removeprefix(f"{path}: ")
+        return {"file": str(path), "ok": False, "error": type(error).__name__, "message": message}
     return {"file": str(path), "ok": True, "error": None, "message": None}
