@@ -221,14 +221,19 @@ def forward(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     (N, 64) float32 array
         Coefficients in zigzag order, the same on every machine: the exact product.
     """
-    matrix = forward_matrix(8 if samples.shape[1] == 64 else 16)
-    coefficients = np.empty((len(samples), 64), np.float32)
+    return _multiply(samples, forward_matrix(8 if samples.shape[1] == 64 else 16))
+
+
+def _multiply(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply (N, K) rows by a (K, M) matrix in small products."""
+    product = np.empty((len(rows), matrix.shape[1]), np.float32)
     step = SMALL_PRODUCT // matrix.size
-    whole = len(samples) // step * step
-    pieces = samples[:whole].reshape(-1, step, len(matrix))
-    np.matmul(pieces, matrix, out=coefficients[:whole].reshape(-1, step, 64))
-    np.matmul(samples[whole:], matrix, out=coefficients[whole:])
-    return coefficients
+    whole = len(rows) // step * step
+    np.matmul(
+        rows[:whole].reshape(-1, step, len(matrix)), matrix, out=product[:whole].reshape(-1, step, matrix.shape[1])
+    )
+    np.matmul(rows[whole:], matrix, out=product[whole:])
+    return product
 
 
 class Inverse:
@@ -285,7 +290,7 @@ class Inverse:
             samples = self._product(levels, self.matrices)
         else:  # most blocks of chroma: a quarter of the work for all of them, and the rest for a few
             samples = self._product(levels[..., :LOW], self.matrices[:, :LOW])
-            samples[row, :, column] += (levels[row, column, LOW:] @ self._high).reshape(-1, 8, 8)
+            samples[row, :, column] += _multiply(levels[row, column, LOW:], self._high).reshape(-1, 8, 8)
         return samples.reshape(shape)
 
     @staticmethod
