@@ -26,7 +26,17 @@ from typing import NamedTuple
 
 from bitstreams.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
 
-__all__ = ["DONE", "FRAMING", "PREAMBLE", "VERSION", "Chunk", "read_chunks", "recover_chunks", "write_chunks"]
+__all__ = [
+    "DONE",
+    "FRAMING",
+    "PREAMBLE",
+    "VERSION",
+    "Chunk",
+    "read_chunks",
+    "recover_chunks",
+    "signature",
+    "write_chunks",
+]
 
 VERSION = 1
 DONE = b"DONE"

@@ -167,3 +167,11 @@ def test_the_largest_values_saturate_and_do_not_wrap(sign):
     offsets = color.chroma_offsets(huge.copy(), huge.copy())
     assert np.abs(offsets).max() <= 1023  # what `upsample` takes
     assert np.all(color.upsample(offsets)[0] == 16 * offsets[0, 0, 0])
+
+
+def test_gray_as_colour_and_back():
+    gray = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    rgb = color.gray_to_rgb(gray)
+    assert rgb.shape == (8, 32, 3)
+    assert all(np.array_equal(rgb[..., channel], gray) for channel in range(3))
+    assert np.array_equal(color.rgb_to_gray(rgb), gray)

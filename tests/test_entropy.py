@@ -12,6 +12,8 @@ from scipy import stats
 from bitstreams import entropy
 from bitstreams.huffman import code_lengths
 from codec import statistics
+from codec.blocks import split
+from codec.dct import dct2
 from tests.pictures import make_picture
 
 # Entropy ----------------------------------------------------------------------------------------------------
@@ -135,3 +137,19 @@ def test_standardised_channels_have_mean_0_and_deviation_1(samples):
 def test_a_channel_without_contrast_becomes_0(level):
     # Whose mean may be off by a rounding, so that its computed deviation is not 0.
     assert not statistics.standardize(np.full((7, 11, 3), level)).any()
+
+
+def test_entropy_of_each_frequency():
+    levels = np.array([[0, 0, 7], [1, 0, 7], [2, 0, 7], [3, 1, 7]])  # 4 values; 3 to 1; a single one
+    expected = [2, 0.25 * 2 + 0.75 * np.log2(4 / 3), 0]
+    assert statistics.entropy_by_frequency(levels) == pytest.approx(expected)
+    assert statistics.entropy_by_frequency(levels.reshape(2, 2, 3)) == pytest.approx(expected)
+
+
+def test_quantisation_saves_entropy_most_of_all_at_high_frequencies():
+    coefficients = dct2(split(make_picture(128, 192, 1).astype(float), 8)[:, :, 0, 0]).reshape(-1, 64)
+    before = statistics.entropy_by_frequency(np.rint(coefficients).astype(int))
+    after = statistics.entropy_by_frequency(np.rint(coefficients / 16).astype(int))
+    assert np.all(after <= before)
+    assert after.sum() < before.sum() / 2
+    assert after[-8:].max() < after[1]
