@@ -118,15 +118,17 @@ def _unsigned(bits: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if bits <= 16 else np.uint32 if bits <= 32 else np.uint64
 
 
-def unpack(data: bytes, lengths: ArrayLike) -> NDArray[np.uint32]:
+def unpack(data: bytes, lengths: ArrayLike, at: int = 0) -> NDArray[np.uint32]:
     """Read bit fields of many lengths, the inverse of `pack`.
 
     Parameters
     ----------
     data : bytes
-        Fields from the first bit on, less than 512 MiB; bytes after the last field are ignored.
+        What holds the fields, less than 512 MiB; bytes after the last field are ignored.
     lengths : (N,) array of integers in [0, 25]
         Bits of each field.
+    at : int
+        Index of the first bit of the first field.
 
     Returns
     -------
@@ -140,9 +142,10 @@ def unpack(data: bytes, lengths: ArrayLike) -> NDArray[np.uint32]:
     """
     length = np.asarray(lengths).astype(np.uint32)
     total = int(length.sum(dtype=np.int64))
-    if total > 8 * len(data):
-        raise TruncatedError(f"bit fields need {total} bits, {8 * len(data)} are left")
-    start = np.cumsum(length, dtype=np.uint32) - length
+    if total > 8 * len(data) - at:
+        raise TruncatedError(f"bit fields need {total} bits, {8 * len(data) - at} are left")
+    data = data[at >> 3 : (at + total + 7) >> 3]
+    start = np.cumsum(length, dtype=np.uint32) - length + np.uint32(at & 7)
     # The four bytes from every byte on, as overlapping words: a field of up to 25 bits lies inside one.
     byte = np.frombuffer(data + bytes(4), np.uint8).astype(np.uint32)
     words = byte[:-3] << 24 | byte[1:-2] << 16 | byte[2:-1] << 8 | byte[3:]

@@ -45,6 +45,7 @@ from bitstreams.errors import FormatError, TruncatedError
 
 __all__ = [
     "LONGEST",
+    "MAX_STREAMS",
     "Code",
     "Stream",
     "code_lengths",
@@ -266,7 +267,7 @@ def _prefix_code(code: Code) -> dict[int, bitarray]:
     return {int(s): bitarray(format(int(code.words[s]), f"0{code.lengths[s]}b"), endian="big") for s in code.symbols}
 
 
-def encode_streams(streams: Sequence[NDArray[np.uint8]], alphabet: int) -> bytes:
+def encode_streams(streams: Sequence[NDArray[np.uint8]], alphabet: int, lane: int = LANE) -> bytes:
     """Code several streams of symbols into one section, each with a Huffman code made for it.
 
     Parameters
@@ -275,6 +276,8 @@ def encode_streams(streams: Sequence[NDArray[np.uint8]], alphabet: int) -> bytes
         Symbols, each below `alphabet`; a stream may be empty.
     alphabet : int
         Number of symbols, at most 256.
+    lane : int
+        Symbols in a lane, at most 4096: longer ones take fewer bytes, and more steps to decode.
 
     Returns
     -------
@@ -288,7 +291,7 @@ def encode_streams(streams: Sequence[NDArray[np.uint8]], alphabet: int) -> bytes
     """
     if len(streams) > MAX_STREAMS:
         raise ValueError(f"{len(streams)} streams in a section; {MAX_STREAMS} are possible")
-    header = [write_varint(LANE)]
+    header = [write_varint(lane)]
     fields, lengths = [], []
     for symbols in streams:
         header.append(write_varint(symbols.size))
@@ -298,9 +301,9 @@ def encode_streams(streams: Sequence[NDArray[np.uint8]], alphabet: int) -> bytes
         code = Code(code_lengths(counts))
         length = code.lengths.take(symbols)
         bits = int(counts @ code.lengths)
-        whole = length[: (symbols.size - 1) // LANE * LANE].reshape(-1, LANE)  # every lane but the last
+        whole = length[: (symbols.size - 1) // lane * lane].reshape(-1, lane)  # every lane but the last
         lanes = whole.sum(axis=1, dtype=np.int64)
-        least = int(lanes.min(initial=LANE * LONGEST))
+        least = int(lanes.min(initial=lane * LONGEST))
         width = int(lanes.max(initial=least) - least).bit_length()
         header += [code.to_bytes(), write_varint(-(-bits // 8), least, width)]
         header.append(pack_fixed(lanes - least, width))

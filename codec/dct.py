@@ -48,6 +48,7 @@ FORWARD_BITS = 13  # 128 * 8 * 2**13 = 2**23: the largest possible sum over a bl
 INVERSE_BITS = 11
 BASIS_BITS = 20  # of the integer cosines that both matrices are made of
 STEP_BITS = 4  # quantiser steps are in 1/16
+LIMIT = 0.99 * (1 << (24 - INVERSE_BITS))  # of exact float32 sums; 0.99, since the sum that is compared is rounded
 
 # Multiplications in one call of BLAS. Above 2**18 OpenBLAS starts a thread for each core and waits for all of them (its
 # GEMM_MULTITHREAD_THRESHOLD), which takes up to ten times as long as such small products take on one.
@@ -260,7 +261,8 @@ class Inverse:
         whole = pictures + (1 << (shift - 1)) >> shift
         matrix = whole.astype(np.float32) / np.float32(1 << INVERSE_BITS)
         self.matrices = np.ascontiguousarray(matrix.reshape(64, 8, 8).swapaxes(0, 1)) * np.float32(unit)
-        self._high = matrix[LOW:] * np.float32(unit)
+        self._matrix = matrix * np.float32(unit)
+        self._high = self._matrix[LOW:]
         # Magnitudes times this (in levels, whatever the unit, which is a power of two): the largest sum that a block
         # can come to, and whether it has high frequencies at all.
         self._measures = np.stack([np.abs(matrix).max(axis=1), np.arange(64) >= LOW], axis=1, dtype=np.float32)
@@ -282,7 +284,7 @@ class Inverse:
         measures = np.abs(levels) @ self._measures
         # No partial sum of a block is larger than this. What an encoder makes of 8-bit pixels stays below the limit.
         largest = float(measures[..., 0].max(initial=0))
-        if largest > 0.99 * (1 << (24 - INVERSE_BITS)):  # 0.99, since the sum that is compared is rounded itself
+        if largest > LIMIT:
             exact = self._product(levels.astype(np.float64), self.matrices.astype(np.float64))
             return exact.astype(np.float32).reshape(shape)
         row, column = np.nonzero(measures[..., 1])
@@ -292,6 +294,24 @@ class Inverse:
             samples = self._product(levels[..., :LOW], self.matrices[:, :LOW])
             samples[row, :, column] += _multiply(levels[row, column, LOW:], self._high).reshape(-1, 8, 8)
         return samples.reshape(shape)
+
+    def blocks(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the samples of single blocks.
+
+        Parameters
+        ----------
+        levels : (N, 64) float32 array
+            Whole numbers, in zigzag order.
+
+        Returns
+        -------
+        (N, 64) float32 array
+            Pixels in raster order, in 1/unit, the same on every machine: the exact product.
+        """
+        largest = float((np.abs(levels) @ self._measures[:, 0]).max(initial=0))
+        if largest > LIMIT:
+            return (levels.astype(np.float64) @ self._matrix.astype(np.float64)).astype(np.float32)
+        return _multiply(levels, self._matrix)
 
     @staticmethod
     def _product(levels: NDArray[Float], matrices: NDArray[Float]) -> NDArray[Float]:

@@ -1,0 +1,250 @@
+"""Coding symbols in contexts: one call for both directions, and Huffman codes behind it.
+
+A syntax is written once, as a function that describes the stream in either direction:
+
+    symbol = coder.code(kind, contexts, symbol_or_None)
+
+An encoder is given the symbols, and returns them; a decoder is given None, and returns what it read. So encoder and
+decoder cannot disagree about what comes next. Calls work on whole arrays, an element for each of many blocks.
+
+`kind` is what the symbols are (a mode, a vector's difference, ...), a `context` is what is known beforehand about a
+symbol of that kind: symbols in the same context have like statistics, and share a code. More contexts predict better,
+but each code has to be sent, so **the encoder merges contexts**: it begins with a code for each context that occurs, and
+merges two at a time as long as that makes the file smaller (as Brotli, RFC 7932, 7.3, and JPEG XL do). A short stream
+ends with one code a kind, a long one with many.
+
+    for each kind:
+      codes     varint                      how many codes it has; 0 if it has no symbols
+      map       a few bits each, to whole bytes   the code of each context; absent if there is only one
+    bits        varint                      number of plain bits
+    sections    of up to 16 streams each (`bitstreams.huffman`), a stream for each code of each kind
+    plain bits  to whole bytes
+
+Since nothing is adaptive, all streams are decoded at once, before the first call: a call only takes its symbols from
+them. A coder with adaptive contexts can stand behind the same calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.bits import pack, pack_fixed, read_varint, unpack, unpack_fixed, write_varint
+from bitstreams.errors import FormatError
+from bitstreams.huffman import MAX_STREAMS, decode_streams, encode_streams, read_section, take
+
+__all__ = ["HuffmanDecoder", "HuffmanEncoder", "SymbolCoder"]
+
+ALPHABET = 256
+LANE = 512  # symbols; a stream here holds many pictures, so that lanes can be longer than in a still image
+CODE_BITS = 100  # what a code takes beside its lengths: sizes, entry points, bits that fill up bytes
+MAX_CODES = 64  # of a kind
+
+
+class SymbolCoder(Protocol):
+    """What a syntax function needs of an encoder or decoder."""
+
+    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Code the symbols of a kind, each in a context; None asks for them."""
+        ...
+
+    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+        """Code unsigned integers of so many bits, at most 25 each, without statistics; None asks for them."""
+        ...
+
+
+class HuffmanEncoder:
+    """Records what it is asked to code; `finish` makes bytes of it.
+
+    Parameters
+    ----------
+    kinds : mapping from str to int
+        All kinds of symbols, and how many contexts each has (at most 256).
+    """
+
+    def __init__(self, kinds: Mapping[str, int]) -> None:
+        self._kinds = kinds
+        nothing = np.zeros(0, np.uint8)
+        self._contexts = {kind: [nothing] for kind in kinds}
+        self._symbols = {kind: [nothing] for kind in kinds}
+        self._widths: list[NDArray[np.integer]] = [nothing]
+        self._values: list[NDArray[np.integer]] = [nothing]
+
+    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Record symbols (N,) in contexts (N,) and return them."""
+        assert symbols is not None and symbols.shape == contexts.shape
+        self._contexts[kind].append(contexts)
+        self._symbols[kind].append(symbols)
+        return symbols
+
+    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+        """Record plain integers (N,) of `widths` bits and return them."""
+        assert values is not None
+        self._widths.append(widths)
+        self._values.append(values)
+        return values
+
+    def finish(self) -> bytes:
+        """Choose the codes and write everything, as the module describes."""
+        header: list[bytes] = []
+        streams: list[NDArray[np.uint8]] = []
+        for kind, number in self._kinds.items():
+            contexts, symbols = np.concatenate(self._contexts[kind]), np.concatenate(self._symbols[kind])
+            pairs = np.bincount(contexts.astype(np.int64) << 8 | symbols, minlength=number * ALPHABET)
+            code_of = merge_contexts(pairs.reshape(number, ALPHABET))
+            codes = int(code_of.max(initial=-1)) + 1 if symbols.size else 0
+            header.append(write_varint(codes))
+            if codes > 1:
+                header.append(pack_fixed(np.maximum(code_of, 0), (codes - 1).bit_length()))
+            chosen = code_of.take(contexts)
+            streams += [symbols[chosen == code] for code in range(codes)]
+        widths = np.concatenate(self._widths)
+        header.append(write_varint(int(widths.sum(dtype=np.int64))))
+        for first in range(0, len(streams), MAX_STREAMS):
+            header.append(encode_streams(streams[first : first + MAX_STREAMS], ALPHABET, LANE))
+        return b"".join(header) + pack(np.concatenate(self._values), widths)
+
+
+class HuffmanDecoder:
+    """Reads what `HuffmanEncoder` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        What holds the stream; it ends with it.
+    at : int
+        Index of its first byte.
+    kinds : mapping from str to int
+        As for the encoder.
+
+    Raises
+    ------
+    FormatError, TruncatedError
+        From here and from every method, whatever the bytes are. Memory is bounded by the length of `data`.
+    """
+
+    def __init__(self, data: bytes, at: int, kinds: Mapping[str, int]) -> None:
+        code_of: dict[str, NDArray[np.intp]] = {}
+        codes_of: dict[str, int] = {}
+        for kind, number in kinds.items():
+            codes, at = read_varint(data, at)
+            if codes > min(number, MAX_CODES):
+                raise FormatError(f"{codes} codes for the {number} contexts of {kind}")
+            codes_of[kind] = codes
+            code_of[kind] = np.zeros(number, np.uint8)
+            if codes > 1:
+                width = (codes - 1).bit_length()
+                packed = take(data, at, -(-number * width // 8))
+                code_of[kind] = unpack_fixed(packed, number, width).astype(np.uint8)
+                at += len(packed)
+                if code_of[kind].max() >= codes:
+                    raise FormatError(f"a context of {kind} has a code that does not exist")
+        self._plain_bits, at = read_varint(data, at)
+        self._plain_bits_read = 0
+        streams: list[NDArray[np.uint8]] = []
+        total = sum(codes_of.values())
+        for first in range(0, total, MAX_STREAMS):
+            section, at = read_section(data, at, min(MAX_STREAMS, total - first), ALPHABET)
+            streams += decode_streams(data, section)
+        self._plain = data[at:]
+        if len(self._plain) != -(-self._plain_bits // 8):
+            raise FormatError(f"{len(self._plain)} bytes where {self._plain_bits} plain bits belong")
+        self._code_of = code_of
+        self._left: dict[str, list[NDArray[np.uint8]]] = {}
+        for kind, codes in codes_of.items():
+            self._left[kind], streams = streams[:codes], streams[codes:]
+
+    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Return the next symbols of a kind, one for each of the contexts (N,)."""
+        assert symbols is None
+        left = self._left[kind]
+        if len(left) == 1:
+            return self._take(left, 0, contexts.size, kind)
+        if not contexts.size:
+            return np.zeros(0, np.uint8)
+        codes = self._code_of[kind].take(contexts)
+        order = np.argsort(codes, kind="stable")
+        numbers = np.bincount(codes, minlength=len(left))
+        found = np.empty(contexts.size, np.uint8)
+        found[order] = np.concatenate(
+            [self._take(left, code, number, kind) for code, number in enumerate(numbers.tolist())] or [found[:0]]
+        )
+        return found
+
+    def _take(self, left: list[NDArray[np.uint8]], code: int, number: int, kind: str) -> NDArray[np.uint8]:
+        symbols = left[code][:number]
+        if symbols.size < number:
+            raise FormatError(f"too few symbols of {kind}")
+        left[code] = left[code][number:]
+        return symbols
+
+    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+        """Return the next plain integers (N,) of `widths` bits each."""
+        assert values is None
+        fields = unpack(self._plain, widths, self._plain_bits_read)
+        self._plain_bits_read += int(widths.sum(dtype=np.int64))
+        return fields.astype(np.int32)
+
+    def finish(self) -> None:
+        """Raise FormatError if something is left."""
+        if self._plain_bits_read != self._plain_bits:
+            raise FormatError(f"{self._plain_bits - self._plain_bits_read} plain bits are left")
+        for kind, left in self._left.items():
+            if any(stream.size for stream in left):
+                raise FormatError(f"symbols of {kind} are left")
+
+
+def merge_contexts(counts: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Decide which contexts share a code.
+
+    Parameters
+    ----------
+    counts : (contexts, alphabet) int64 array
+        How often each symbol occurs in each context.
+
+    Returns
+    -------
+    (contexts,) int8 array
+        Number of the code of each context, from 0 on; -1 for a context that does not occur.
+    """
+    code_of = np.full(len(counts), -1, np.int8)
+    used = np.flatnonzero(counts.any(axis=1))
+    if not used.size:
+        return code_of
+    tables = counts[used][:, counts.any(axis=0)].astype(np.float64)
+    members = [[context] for context in used]
+    bits = _code_bits(tables)
+    # What each pair would save if it were merged; pairs are compared once, and again when one of them has changed.
+    saved = np.full((len(tables), len(tables)), -np.inf)
+    for i in range(len(tables) - 1):
+        saved[i, i + 1 :] = bits[i] + bits[i + 1 :] - _code_bits(tables[i] + tables[i + 1 :])
+    while True:
+        i, j = divmod(int(saved.argmax()), len(tables))
+        if saved[i, j] <= 0 and np.isfinite(bits).sum() <= MAX_CODES:
+            break
+        tables[i] += tables[j]
+        members[i] += members[j]
+        members[j] = []
+        bits[i], bits[j] = _code_bits(tables[i]), np.inf
+        saved[j], saved[:, j] = -np.inf, -np.inf
+        others = np.flatnonzero(np.isfinite(bits))
+        others = others[others != i]
+        if not others.size:
+            break
+        gains = bits[i] + bits[others] - _code_bits(tables[i] + tables[others])
+        saved[np.minimum(i, others), np.maximum(i, others)] = gains
+    for code, contexts in enumerate(group for group in members if group):
+        code_of[contexts] = code
+    return code_of
+
+
+def _code_bits(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the bits of symbols and of their code: (..., alphabet) counts to (...) bits."""
+    total = counts.sum(axis=-1)
+    entropy = total * np.log2(np.maximum(total, 1)) - (counts * np.log2(np.maximum(counts, 1))).sum(axis=-1)
+    # A lone symbol still takes a bit, and a Huffman code about 2 % more than the entropy.
+    present = (counts > 0).sum(axis=-1)
+    return np.maximum(1.02 * entropy, total) + CODE_BITS + 5 * present

@@ -1,0 +1,141 @@
+"""Decoding a group of pictures: bytes to frames, in the order of display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.symbols import HuffmanDecoder
+from codec import reconstruct
+from codec.frames import Planes
+from codec.gop import FramePlan, last_uses, plan_gop
+from codec.reconstruct import GRAY, MACROBLOCK, Prediction
+from codec.syntax import KINDS, Group, Layout, code_group
+
+__all__ = ["FrameLevels", "blank", "decode_group", "frame_levels", "frame_prediction"]
+
+
+@dataclass(frozen=True)
+class FrameLevels:
+    """The levels of a plane of a frame.
+
+    Attributes
+    ----------
+    where : (N,) intp array
+        Indices of the blocks that may have levels, in raster order.
+    counts : (N,) uint8 array
+        Levels of each.
+    places : (V,) uint8 array
+    values : (V,) int16 array
+        As in `codec.syntax.Levels`.
+    """
+
+    where: NDArray[np.intp]
+    counts: NDArray[np.uint8]
+    places: NDArray[np.uint8]
+    values: NDArray[np.int16]
+
+    def dense(self) -> NDArray[np.float32]:
+        """Return all 64 levels of each block, (N, 64), in the type that the inverse transform multiplies."""
+        levels = np.zeros((self.where.size, 64), np.float32)
+        levels[np.repeat(np.arange(self.where.size), self.counts), self.places] = self.values
+        return levels
+
+
+def frame_levels(group: Group, layout: Layout) -> list[list[FrameLevels]]:
+    """Give each frame its part of a group's levels: a list for each frame, in the order of coding, of its planes."""
+    planes = len(layout.grids)
+    still = [np.ones((1, *grid), np.bool_) for grid in layout.grids]
+    coded = [*still, *layout.coded(group.motion.pattern)]
+    ends = np.cumsum(group.levels.counts, dtype=np.int64)
+    frames: list[list[FrameLevels]] = [[] for _ in range(1 + len(group.motion.pattern))]
+    first, start = 0, 0
+    for i, flags in enumerate(coded):
+        for j, frame in enumerate(flags):
+            where = np.flatnonzero(frame)
+            last = first + where.size
+            end = int(ends[last - 1]) if last else 0
+            own = slice(start, end)
+            levels = FrameLevels(where, group.levels.counts[first:last], group.levels.places[own], group.levels.values[own])
+            frames[j + (i >= planes)].append(levels)
+            first, start = last, end
+    return frames
+
+
+def blank(layout: Layout) -> list[NDArray[np.uint8]]:
+    """Return the prediction of an I frame: gray planes."""
+    return [np.full((8 * rows, 8 * columns), GRAY, np.uint8) for rows, columns in layout.grids]
+
+
+def frame_prediction(group: Group, number: int, layout: Layout) -> Prediction:
+    """Return how the `number`-th frame of a group, in the order of coding, is predicted."""
+    if number:
+        return Prediction(group.motion.direction[number - 1], group.motion.vectors[number - 1])
+    blocks = layout.rows * layout.columns
+    return Prediction(np.zeros(blocks, np.uint8), np.zeros((blocks, 4, 2, 2), np.int16))
+
+
+def decode_group(
+    data: bytes, at: int, layout: Layout, frames: int, pyramid: int, quality: float
+) -> Iterator[tuple[FramePlan, list[NDArray[np.uint8]]]]:
+    """Decode a group of pictures.
+
+    Parameters
+    ----------
+    data : bytes
+        What holds the group; it ends with it.
+    at : int
+        Index of its first byte.
+    layout : Layout
+    frames : int
+        Number of frames in the group.
+    pyramid : int
+        Frames from one I or P frame to the next.
+    quality : float
+
+    Yields
+    ------
+    plan, planes
+        Frame after frame in the order of display; planes in whole macroblocks.
+
+    Raises
+    ------
+    FormatError, TruncatedError
+        Before the first frame, whatever the bytes are.
+    """
+    plans = plan_gop(frames, pyramid)
+    coder = HuffmanDecoder(data, at, KINDS)
+    group = code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), None)
+    coder.finish()
+    levels = frame_levels(group, layout)
+    references: dict[int, list[NDArray[np.uint8]]] = {}
+    ready: dict[int, tuple[FramePlan, list[NDArray[np.uint8]]]] = {}
+    shown = 0
+    for number, (plan, done) in enumerate(zip(plans, last_uses(plans), strict=True)):
+        prediction = frame_prediction(group, number, layout)
+        if plan.type == "I":
+            planes = blank(layout)
+        else:
+            planes = reconstruct.predict(layout, [references[index] for index in plan.references], prediction)
+        step = reconstruct.steps(quality, plan.level)
+        coded = []
+        for plane, own in enumerate(levels[number]):
+            dense = own.dense()
+            if plan.type == "I":
+                dense[:, 0] = group.dc[plane].ravel()
+            reconstruct.add_residual(planes[plane], own.where, dense, step[plane > 0])
+            flags = np.zeros(layout.grids[plane], np.bool_)
+            flags.reshape(-1)[own.where] = own.counts > 0
+            coded.append(flags)
+        reconstruct.filter_edges(layout, planes, coded, prediction, step)
+        if plan.index not in done:
+            references[plan.index] = reconstruct.interpolate(tuple(planes))
+        for index in done:
+            references.pop(index, None)
+        ready[plan.index] = plan, planes
+        while shown in ready:
+            yield ready.pop(shown)
+            shown += 1
