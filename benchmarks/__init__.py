@@ -8,9 +8,15 @@
     python -m benchmarks.exact FILE...     decoded bytes under different matrix kernels and thread counts
     python -m benchmarks.tuning FOLDER     how the quantiser's constants were found, on photos for training
 
-FOLDER holds photos, such as the Kodak set. All sizes are those of real files, and all qualities those of decoded ones.
-Each command prints its measurements and targets, writes them to a file with --json, and ends with status 0 if every
-target is met and 1 if not.
+    python -m benchmarks.video_curves CLIP...   rate-distortion curves and BD-rates, against ffmpeg's codecs; -o draws
+    python -m benchmarks.video_speed CLIP...    encoding and decoding in CPU time, against ffmpeg's codecs
+    python -m benchmarks.video_memory CLIP...   peak memory, and whether it grows with the length
+    python -m benchmarks.video_exact CLIP...    decoded frames against the encoder's, under different matrix kernels
+    python -m benchmarks.video_seek CLIP        the cost of fetching any frame of ten minutes
+
+FOLDER holds photos, such as the Kodak set; CLIP is a video file, which may be packed as .xz. All sizes are those of
+real files, and all qualities those of decoded ones. Each command prints its measurements and targets, writes them to a
+file with --json, and ends with status 0 if every target is met and 1 if not.
 """
 
 import os

@@ -24,8 +24,6 @@ MEASURES: dict[str, Callable[[Pixels, Pixels], float]] = {  # all in dB
 PSNR, MS_SSIM = Tcodec(tune="psnr"), Tcodec(tune="ms-ssim")
 CODECS: tuple[Codec, ...] = (Jpeg(), Tcodec(tables="jpeg"), PSNR, MS_SSIM)
 
-TICKS = (0.1, 0.2, 0.5, 1, 2, 4)  # bits per pixel
-
 Point = dict[str, float]  # "quality" (the codec's setting), "bytes", "bpp", and each of MEASURES
 Curves = dict[str, dict[str, list[Point]]]  # codec, photo: points
 
@@ -52,7 +50,7 @@ def measure(photos: Mapping[str, Pixels], codecs: Sequence[Codec]) -> Curves:
 
 def bd_rate(anchor: Sequence[Point], test: Sequence[Point], measure: str) -> float:
     """Return the bits that a curve needs beyond those of another, in percent, by one of MEASURES."""
-    rates = [[(point["bpp"], point[measure]) for point in curve] for curve in (anchor, test)]
+    rates = [[(point["bytes"], point[measure]) for point in curve] for curve in (anchor, test)]
     return metrics.bd_rate(*rates)
 
 
@@ -96,18 +94,34 @@ def _span(photos: Sequence[Sequence[Point]]) -> str:
     return f"quality {qualities}: {low:.2f} to {high:.2f} bpp"
 
 
-def plot(curves: Curves, file: Path) -> None:
-    """Draw the mean of all photos, point by point, with a panel for each measure."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow to load, and not always wanted
+def mean_points(photos: Mapping[str, Sequence[Point]]) -> list[Point]:
+    """Return the mean of all photos, point by point."""
+    steps = zip(*photos.values(), strict=True)  # one rung of the ladder, all photos
+    return [{key: mean(point[key] for point in step) for key in step[0]} for step in steps]
 
-    figure = Figure(figsize=(15, 5), layout="constrained")
-    for axes, measure in zip(figure.subplots(1, len(MEASURES)), MEASURES, strict=True):
-        for codec, photos in curves.items():
-            steps = list(zip(*photos.values(), strict=True))  # one rung of the ladder, all photos
-            x, y = ([mean(point[key] for point in step) for step in steps] for key in ("bpp", measure))
-            axes.plot(x, y, ".-", label=codec)
-        axes.set(xlabel="bits per pixel", ylabel=f"{measure}, dB", xscale="log")
-        axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+
+def plot(curves: Mapping[str, Sequence[Point]], measures: Sequence[str], rate: str, file: Path) -> None:
+    """Draw a curve for each codec, with a panel for each measure.
+
+    Parameters
+    ----------
+    curves : dict of str to list of Point
+    measures : sequence of str
+        Keys of the points, for the vertical axes, in dB.
+    rate : str
+        Key of the points, for the horizontal axes.
+    file : Path
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415  slow to load, and not always wanted
+    from matplotlib.ticker import LogLocator, StrMethodFormatter  # noqa: PLC0415
+
+    figure = Figure(figsize=(5 * len(measures), 5), layout="constrained")
+    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        for codec, points in curves.items():
+            axes.plot([point[rate] for point in points], [point[measure] for point in points], ".-", label=codec)
+        axes.set(xlabel=rate, ylabel=f"{measure}, dB", xscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend()
@@ -122,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     photos = harness.load_photos(arguments.folder, arguments.every)
     curves = measure(photos, CODECS)
     if arguments.plot:
-        plot(curves, arguments.plot)
+        plot({codec: mean_points(drawn) for codec, drawn in curves.items()}, list(MEASURES), "bpp", arguments.plot)
     return harness.finish(report(curves), arguments.json)
 
 

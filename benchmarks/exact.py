@@ -2,7 +2,7 @@
 
 OpenBLAS has kernels for many processors and can be told which to use, and how many threads. Each choice gets a process
 of its own. A product of random floats is computed beside the files: its sums are rounded in the order in which a kernel
-adds, so its hash shows that kernels really were exchanged. The hashes of the pictures must not move.
+adds, so its hash shows that kernels really were exchanged. The hashes of pictures and videos must not move.
 """
 
 import os
@@ -21,16 +21,28 @@ CHILD = """
 import hashlib, sys
 import numpy as np
 import codec
+
+def arrays(name):
+    if name.endswith(".tvid"):
+        with codec.open_video(name) as video:
+            for planes, _ in video.planes():
+                yield from planes
+    else:
+        with open(name, "rb") as file:
+            yield codec.decode_image(file.read())
+
 factors = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
 print(hashlib.sha256(factors[0] @ factors[1]).hexdigest())
 for name in sys.argv[1:]:
-    with open(name, "rb") as file:
-        print(hashlib.sha256(np.ascontiguousarray(codec.decode_image(file.read()))).hexdigest())
+    digest = hashlib.sha256()
+    for array in arrays(name):
+        digest.update(np.ascontiguousarray(array))
+    print(digest.hexdigest())
 """
 
 
 class Run(NamedTuple):
-    """Hashes (SHA-256) under one choice of kernel and threads."""
+    """Hashes (SHA-256) under one choice of kernel and threads; that of a video is of the planes of all its frames."""
 
     core: str
     threads: int
@@ -77,7 +89,7 @@ def report(files: Sequence[Path], runs: Sequence[Run]) -> harness.Report:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = harness.command_line(__doc__, photos=False)
-    parser.add_argument("files", type=Path, nargs="+", help=".tjpg files")
+    parser.add_argument("files", type=Path, nargs="+", help=".tjpg or .tvid files")
     arguments = parser.parse_args(argv)
     return harness.finish(report(arguments.files, measure(arguments.files)), arguments.json)
 

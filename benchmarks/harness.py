@@ -1,21 +1,41 @@
-"""What all benchmarks share: photos, CPU time, targets, tables, and the command line around them."""
+"""What all benchmarks share: photos, clips, CPU time, targets, tables, and the command line around them."""
 
 import argparse
+import contextlib
 import importlib.metadata
+import itertools
 import json
+import lzma
 import platform
+import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar, cast
 
+import imageio_ffmpeg
 import numpy as np
 from PIL import Image, features
 
 from benchmarks.rivals import Pixels
+from benchmarks.video_rivals import Footage
 
-__all__ = ["Report", "Target", "command_line", "cpu_seconds", "environment", "finish", "load_photos", "table"]
+__all__ = [
+    "Report",
+    "Target",
+    "child_cpu_seconds",
+    "clip_name",
+    "clips_command_line",
+    "command_line",
+    "cpu_seconds",
+    "environment",
+    "finish",
+    "load_clip",
+    "load_clips",
+    "load_photos",
+    "table",
+]
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -111,6 +131,33 @@ def load_photos(folder: Path, every: int = 1) -> dict[str, Pixels]:
     return photos
 
 
+def load_clip(path: Path, frames: int | None = None) -> Footage:
+    """Load a clip: any video file that `codec.clips` opens, also inside `.xz`.
+
+    Parameters
+    ----------
+    path : Path
+    frames : int, optional
+        Load no more than these.
+    """
+    from codec.clips import open_clip  # noqa: PLC0415  loads PyAV, which benchmarks of images do without
+
+    with contextlib.ExitStack() as stack:
+        source = cast(BinaryIO, stack.enter_context(lzma.open(path))) if path.suffix == ".xz" else path
+        clip = stack.enter_context(open_clip(source))
+        return Footage(clip.format, [planes for planes, _ in itertools.islice(clip, frames)])
+
+
+def clip_name(path: Path) -> str:
+    """Return what tables call a clip: the name of its file up to the first dot."""
+    return path.name.partition(".")[0]
+
+
+def load_clips(paths: Iterable[Path], frames: int | None = None) -> dict[str, Footage]:
+    """Load clips; return them by name."""
+    return {clip_name(path): load_clip(path, frames) for path in paths}
+
+
 def cpu_seconds(
     work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> tuple[Result, float]:
@@ -118,6 +165,16 @@ def cpu_seconds(
     start = time.process_time()
     result = work(*args, **kwargs)
     return result, time.process_time() - start
+
+
+def child_cpu_seconds(
+    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> tuple[Result, float]:
+    """Call a function; return its result and the CPU time of the processes that it started and waited for."""
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = work(*args, **kwargs)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return result, end.ru_utime - start.ru_utime + end.ru_stime - start.ru_stime
 
 
 def environment() -> dict[str, str]:
@@ -130,7 +187,15 @@ def environment() -> dict[str, str]:
         blas["name"]: blas["version"],
         "pillow": importlib.metadata.version("pillow"),
         "libjpeg-turbo": str(features.version("libjpeg_turbo")),
+        "ffmpeg": _ffmpeg_version(),
     }
+
+
+def _ffmpeg_version() -> str:
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_version())
+    except (RuntimeError, OSError):
+        return "not installed"
 
 
 def _cpu_model() -> str:
@@ -169,6 +234,14 @@ def command_line(documentation: str | None, *, photos: bool = True) -> argparse.
         parser.add_argument("folder", type=Path, help="folder of photos")
         parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th photo")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to a file")
+    return parser
+
+
+def clips_command_line(documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser as `command_line` does, for a benchmark that works on clips."""
+    parser = command_line(documentation, photos=False)
+    parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="video file, may end in .xz")
+    parser.add_argument("--frames", type=int, metavar="N", help="use only the first N frames of each clip")
     return parser
 
 

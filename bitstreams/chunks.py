@@ -22,7 +22,8 @@ checksum starts, and tells which bytes it had to pass over.
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from mmap import mmap
+from typing import BinaryIO, NamedTuple
 
 from bitstreams.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
 
@@ -33,8 +34,14 @@ __all__ = [
     "VERSION",
     "Chunk",
     "read_chunks",
+    "check_preamble",
+    "chunk_bytes",
+    "preamble",
+    "read_chunk",
     "recover_chunks",
     "signature",
+    "stream_chunks",
+    "walk_chunks",
     "write_chunks",
 ]
 
@@ -44,6 +51,7 @@ PREAMBLE = 10  # bytes of signature and version
 FRAMING = 12  # bytes of a chunk around its payload
 HEADER = struct.Struct(">4sI")
 CHECKSUM = struct.Struct(">I")
+PIECE = 1 << 20  # bytes
 
 
 class Chunk(NamedTuple):
@@ -57,6 +65,17 @@ class Chunk(NamedTuple):
 def signature(kind: bytes) -> bytes:
     """Return the first 8 bytes of a file of a kind, three ASCII letters."""
     return b"\x89" + kind + b"\r\n\x1a\n"
+
+
+def preamble(kind: bytes) -> bytes:
+    """Return what a file of a kind begins with: signature and version."""
+    return signature(kind) + struct.pack(">H", VERSION)
+
+
+def chunk_bytes(name: bytes, payload: bytes) -> bytes:
+    """Return a chunk as it stands in a file."""
+    header = HEADER.pack(name, len(payload))
+    return header + payload + CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(header)))
 
 
 def write_chunks(kind: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
@@ -74,10 +93,10 @@ def write_chunks(kind: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> Iterator
     bytes
         The pieces, to be written one after another.
     """
-    yield signature(kind) + struct.pack(">H", VERSION)
-    for name, payload in (*chunks, (DONE, b"")):
-        header = HEADER.pack(name, len(payload))
-        yield header + payload + CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(header)))
+    yield preamble(kind)
+    for name, payload in chunks:
+        yield chunk_bytes(name, payload)
+    yield chunk_bytes(DONE, b"")
 
 
 def read_chunks(data: bytes, kind: bytes) -> Iterator[Chunk]:
@@ -106,7 +125,7 @@ def read_chunks(data: bytes, kind: bytes) -> Iterator[Chunk]:
     ChecksumError
         If a chunk is damaged.
     """
-    _check_preamble(data, kind)
+    check_preamble(data, kind)
     at = PREAMBLE
     while True:
         chunk = _chunk_at(data, at)
@@ -116,6 +135,54 @@ def read_chunks(data: bytes, kind: bytes) -> Iterator[Chunk]:
         yield chunk
     if at != len(data):
         raise FormatError(f"{len(data) - at} bytes follow the last chunk")
+
+
+def stream_chunks(file: BinaryIO, kind: bytes) -> Iterator[Chunk]:
+    """Read the chunks of a file from where it stands, strictly, one at a time: `read_chunks` for a pipe.
+
+    Parameters
+    ----------
+    file : binary file
+        Need not be seekable; of a chunk no more memory is taken than the file has bytes.
+    kind : bytes
+        The kind of file that is expected.
+
+    Yields
+    ------
+    Chunk
+        Every chunk but the last.
+
+    Raises
+    ------
+    FormatError, UnsupportedError, TruncatedError, ChecksumError
+        As `read_chunks`.
+    """
+    check_preamble(_read(file, PREAMBLE), kind)
+    at = PREAMBLE
+    while (chunk := read_chunk(file, at)).type != DONE:
+        yield chunk
+        at = chunk.start + len(chunk.payload) + CHECKSUM.size
+    if file.read(1):
+        raise FormatError("bytes follow the last chunk")
+
+
+def read_chunk(file: BinaryIO, at: int) -> Chunk:
+    """Read the chunk at which a file stands, `at` bytes from its beginning, or raise TruncatedError or ChecksumError."""
+    header = _read(file, HEADER.size)
+    length = HEADER.unpack(header)[1] if len(header) == HEADER.size else 0
+    return _chunk_at(header + _read(file, length + CHECKSUM.size), 0, at)
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Read so many bytes, or what is left; piece by piece, so that an announced size allocates nothing."""
+    pieces = []
+    while size > 0:
+        piece = file.read(min(size, PIECE))
+        if not piece:
+            break
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[list[Chunk], list[str]]:
@@ -142,9 +209,27 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
     FormatError, UnsupportedError, TruncatedError
         If not even signature and version can be read.
     """
-    _check_preamble(data, kind)
     chunks: list[Chunk] = []
     problems: list[str] = []
+    for found in walk_chunks(data, kind, types):
+        if isinstance(found, Chunk):
+            chunks.append(found)
+        else:
+            problems.append(found)
+    return chunks, problems
+
+
+def walk_chunks(data: bytes | mmap, kind: bytes, types: Iterable[bytes]) -> Iterator[Chunk | str]:
+    """Read what can be read of a damaged file, one chunk at a time.
+
+    Parameters and errors are those of `recover_chunks`.
+
+    Yields
+    ------
+    Chunk or str
+        A chunk whose checksum is right, or what is wrong with the file at this place.
+    """
+    check_preamble(data[:PREAMBLE], kind)
     at, done = PREAMBLE, False
     places = dict.fromkeys((*types, DONE), 0)  # where each type is found next: the search never goes back
     effort = 4 * len(data)  # bytes that may be checksummed in search: a hostile file cannot make it quadratic
@@ -153,22 +238,22 @@ def recover_chunks(data: bytes, kind: bytes, types: Iterable[bytes]) -> tuple[li
             chunk = _chunk_at(data, at)
         except (TruncatedError, ChecksumError) as error:
             found, effort = _next_chunk(data, at + 1, places, effort - _cost(data, at))
-            problems.append(f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}")
+            yield f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}"
             if found is None:
                 break
             chunk = found
         at = chunk.start + len(chunk.payload) + CHECKSUM.size
         done = chunk.type == DONE
         if not done:
-            chunks.append(chunk)
+            yield chunk
     if not done:
-        problems.append("the file ends before its last chunk")
+        yield "the file ends before its last chunk"
     elif at != len(data):
-        problems.append(f"{len(data) - at} bytes follow the last chunk")
-    return chunks, problems
+        yield f"{len(data) - at} bytes follow the last chunk"
 
 
-def _check_preamble(data: bytes, kind: bytes) -> None:
+def check_preamble(data: bytes, kind: bytes) -> None:
+    """Raise FormatError, TruncatedError or UnsupportedError if data do not begin as a file of a kind does."""
     expected = signature(kind)
     if data[: len(expected)] != expected[: len(data)]:
         raise FormatError(f"not a file of kind {kind.decode()}: the signature is missing")
@@ -179,8 +264,8 @@ def _check_preamble(data: bytes, kind: bytes) -> None:
         raise UnsupportedError(f"the file has format version {version}; this program reads version {VERSION}")
 
 
-def _chunk_at(data: bytes, at: int) -> Chunk:
-    """Read the chunk at an index, or raise TruncatedError or ChecksumError."""
+def _chunk_at(data: bytes | mmap, at: int, offset: int = 0) -> Chunk:
+    """Read the chunk at an index of data that begin at an offset of the file, or raise TruncatedError or ChecksumError."""
     start = at + HEADER.size
     if start + CHECKSUM.size > len(data):
         raise TruncatedError("the file ends where a chunk should begin")
@@ -190,11 +275,11 @@ def _chunk_at(data: bytes, at: int) -> Chunk:
     payload = data[start : start + length]
     (checksum,) = CHECKSUM.unpack_from(data, start + length)
     if zlib.crc32(payload, zlib.crc32(data[at:start])) != checksum:
-        raise ChecksumError(f"the chunk at byte {at} is damaged")
-    return Chunk(name, payload, start)
+        raise ChecksumError(f"the chunk at byte {offset + at} is damaged")
+    return Chunk(name, payload, offset + start)
 
 
-def _next_chunk(data: bytes, at: int, places: dict[bytes, int], effort: int) -> tuple[Chunk | None, int]:
+def _next_chunk(data: bytes | mmap, at: int, places: dict[bytes, int], effort: int) -> tuple[Chunk | None, int]:
     """Find the first chunk at or after an index; return it and the effort that is left."""
     start = at
     while effort > 0:
@@ -212,7 +297,7 @@ def _next_chunk(data: bytes, at: int, places: dict[bytes, int], effort: int) -> 
     return None, effort
 
 
-def _cost(data: bytes, at: int) -> int:
+def _cost(data: bytes | mmap, at: int) -> int:
     """Return how many bytes were read to find that no chunk is at an index."""
     if at + FRAMING > len(data):
         return FRAMING

@@ -28,7 +28,11 @@ LAST = OWN + 4 * (LARGEST - OWN_BITS) - 1  # the last symbol
 
 
 def code_integers(
-    coder: SymbolCoder, kind: str, contexts: NDArray[np.uint8], values: NDArray[np.int16] | None
+    coder: SymbolCoder,
+    kind: str,
+    contexts: NDArray[np.uint8],
+    values: NDArray[np.int16] | None,
+    owners: NDArray[np.integer] | None = None,
 ) -> NDArray[np.int16]:
     """Code signed integers, in either direction.
 
@@ -42,6 +46,8 @@ def code_integers(
         Context of each symbol.
     values : (N,) int16 array in [-2**14, 2**14), or None
         The integers for an encoder, None for a decoder.
+    owners : (N,) integer array, optional
+        As for `SymbolCoder.code`.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def code_integers(
         symbols = symbols.astype(np.uint8)
         large = np.flatnonzero(folded >= OWN)
         rest = folded[large] & ((1 << below[large]) - 1)
-    symbols = coder.code(kind, contexts, symbols)
+    symbols = coder.code(kind, contexts, symbols, owners)
     large = np.flatnonzero(symbols >= OWN)
     if not large.size:
         folded = symbols.astype(np.int16)
@@ -72,7 +78,7 @@ def code_integers(
     if beyond.max() > LAST - OWN:
         raise FormatError(f"an integer of more than {LARGEST} bits")
     width = (beyond >> 2) + (OWN_BITS - 2)
-    rest = coder.bits(width, rest)
+    rest = coder.bits(width, rest, None if owners is None else owners[large])
     if values is not None:
         return values
     folded = symbols.astype(np.int32)

@@ -47,12 +47,30 @@ MAX_CODES = 64  # of a kind
 class SymbolCoder(Protocol):
     """What a syntax function needs of an encoder or decoder."""
 
-    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        """Code the symbols of a kind, each in a context; None asks for them."""
+    def code(
+        self,
+        kind: str,
+        contexts: NDArray[np.uint8],
+        symbols: NDArray[np.uint8] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Code the symbols of a kind, each in a context; None asks for them.
+
+        `owners` tells to which frame (or whatever else is counted) each symbol belongs, for the account of bits.
+        """
         ...
 
-    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    def bits(
+        self,
+        widths: NDArray[np.integer],
+        values: NDArray[np.integer] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.integer]:
         """Code unsigned integers of so many bits, at most 25 each, without statistics; None asks for them."""
+        ...
+
+    def expect(self, kind: str, number: int) -> None:
+        """Say how many symbols of a kind follow at least: a decoder raises FormatError if there are fewer."""
         ...
 
 
@@ -73,19 +91,33 @@ class HuffmanEncoder:
         self._widths: list[NDArray[np.integer]] = [nothing]
         self._values: list[NDArray[np.integer]] = [nothing]
 
-    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def code(
+        self,
+        kind: str,
+        contexts: NDArray[np.uint8],
+        symbols: NDArray[np.uint8] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.uint8]:
         """Record symbols (N,) in contexts (N,) and return them."""
         assert symbols is not None and symbols.shape == contexts.shape
         self._contexts[kind].append(contexts)
         self._symbols[kind].append(symbols)
         return symbols
 
-    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    def bits(
+        self,
+        widths: NDArray[np.integer],
+        values: NDArray[np.integer] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.integer]:
         """Record plain integers (N,) of `widths` bits and return them."""
         assert values is not None
         self._widths.append(widths)
         self._values.append(values)
         return values
+
+    def expect(self, kind: str, number: int) -> None:
+        """Do nothing: it is a decoder that has expectations."""
 
     def finish(self) -> bytes:
         """Choose the codes and write everything, as the module describes."""
@@ -119,6 +151,14 @@ class HuffmanDecoder:
         Index of its first byte.
     kinds : mapping from str to int
         As for the encoder.
+    owners : int
+        If not 0, bits are accounted for so many owners of symbols.
+
+    Attributes
+    ----------
+    account : dict of str to (owners,) int64 arrays
+        Bits of the symbols of each kind, and of "plain" bits, as far as they were read. What is left of the stream are
+        tables, entry points and bits that fill up bytes.
 
     Raises
     ------
@@ -126,7 +166,8 @@ class HuffmanDecoder:
         From here and from every method, whatever the bytes are. Memory is bounded by the length of `data`.
     """
 
-    def __init__(self, data: bytes, at: int, kinds: Mapping[str, int]) -> None:
+    def __init__(self, data: bytes, at: int, kinds: Mapping[str, int], owners: int = 0) -> None:
+        self.account = {kind: np.zeros(owners, np.int64) for kind in (*kinds, "plain")} if owners else {}
         code_of: dict[str, NDArray[np.intp]] = {}
         codes_of: dict[str, int] = {}
         for kind, number in kinds.items():
@@ -145,33 +186,46 @@ class HuffmanDecoder:
         self._plain_bits, at = read_varint(data, at)
         self._plain_bits_read = 0
         streams: list[NDArray[np.uint8]] = []
+        lengths: list[NDArray[np.uint8]] = []  # of the code words of each stream's symbols
         total = sum(codes_of.values())
         for first in range(0, total, MAX_STREAMS):
             section, at = read_section(data, at, min(MAX_STREAMS, total - first), ALPHABET)
             streams += decode_streams(data, section)
+            lengths += [stream.code.lengths for stream in section]
         self._plain = data[at:]
         if len(self._plain) != -(-self._plain_bits // 8):
             raise FormatError(f"{len(self._plain)} bytes where {self._plain_bits} plain bits belong")
         self._code_of = code_of
         self._left: dict[str, list[NDArray[np.uint8]]] = {}
+        self._lengths: dict[str, list[NDArray[np.uint8]]] = {}
         for kind, codes in codes_of.items():
             self._left[kind], streams = streams[:codes], streams[codes:]
+            self._lengths[kind], lengths = lengths[:codes], lengths[codes:]
 
-    def code(self, kind: str, contexts: NDArray[np.uint8], symbols: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def code(
+        self,
+        kind: str,
+        contexts: NDArray[np.uint8],
+        symbols: NDArray[np.uint8] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.uint8]:
         """Return the next symbols of a kind, one for each of the contexts (N,)."""
         assert symbols is None
         left = self._left[kind]
-        if len(left) == 1:
-            return self._take(left, 0, contexts.size, kind)
-        if not contexts.size:
-            return np.zeros(0, np.uint8)
         codes = self._code_of[kind].take(contexts)
-        order = np.argsort(codes, kind="stable")
-        numbers = np.bincount(codes, minlength=len(left))
-        found = np.empty(contexts.size, np.uint8)
-        found[order] = np.concatenate(
-            [self._take(left, code, number, kind) for code, number in enumerate(numbers.tolist())] or [found[:0]]
-        )
+        if len(left) == 1:
+            found = self._take(left, 0, contexts.size, kind)
+        else:
+            numbers = np.bincount(codes, minlength=len(left)).tolist()
+            taken = [self._take(left, code, number, kind) for code, number in enumerate(numbers)]
+            found = np.empty(contexts.size, np.uint8)
+            if taken:
+                found[np.argsort(codes, kind="stable")] = np.concatenate(taken)
+            elif found.size:
+                raise FormatError(f"too few symbols of {kind}")
+        if self.account and owners is not None and found.size:
+            bits = np.array(self._lengths[kind])[codes, found]
+            self._record(kind, owners, bits)
         return found
 
     def _take(self, left: list[NDArray[np.uint8]], code: int, number: int, kind: str) -> NDArray[np.uint8]:
@@ -181,12 +235,28 @@ class HuffmanDecoder:
         left[code] = left[code][number:]
         return symbols
 
-    def bits(self, widths: NDArray[np.integer], values: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    def bits(
+        self,
+        widths: NDArray[np.integer],
+        values: NDArray[np.integer] | None,
+        owners: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.integer]:
         """Return the next plain integers (N,) of `widths` bits each."""
         assert values is None
+        if self.account and owners is not None:
+            self._record("plain", owners, widths)
         fields = unpack(self._plain, widths, self._plain_bits_read)
         self._plain_bits_read += int(widths.sum(dtype=np.int64))
         return fields.astype(np.int32)
+
+    def _record(self, kind: str, owners: NDArray[np.integer], bits: NDArray[np.integer]) -> None:
+        account = self.account[kind]
+        account += np.bincount(owners, bits, minlength=account.size).astype(np.int64)
+
+    def expect(self, kind: str, number: int) -> None:
+        """Raise FormatError if fewer symbols of a kind are left."""
+        if sum(stream.size for stream in self._left[kind]) < number:
+            raise FormatError(f"too few symbols of {kind}")
 
     def finish(self) -> None:
         """Raise FormatError if something is left."""

@@ -1,4 +1,4 @@
-"""Images (and soon video) to files and back; see `codec.image` for the pipeline."""
+"""Images and video to files and back; see `codec.image` and `codec.video` for the pipelines."""
 
 from bitstreams.errors import (
     ChecksumError,
@@ -10,6 +10,8 @@ from bitstreams.errors import (
 )
 from codec.image import Header, Recovered, decode_image, encode_image, read_header, recover_image
 from codec.trace import Trace, trace_image
+from codec.video import encode_video
+from codec.video_reader import Video, open_video, stream_video, trace_video
 
 
 def register() -> None:
@@ -29,10 +31,15 @@ __all__ = [
     "Trace",
     "TruncatedError",
     "UnsupportedError",
+    "Video",
     "decode_image",
     "encode_image",
+    "encode_video",
+    "open_video",
     "read_header",
     "recover_image",
     "register",
+    "stream_video",
     "trace_image",
+    "trace_video",
 ]

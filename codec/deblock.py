@@ -62,9 +62,7 @@ def strengths(
     return edges[0], edges[1]
 
 
-def deblock(
-    plane: NDArray[np.uint8], vertical: NDArray[np.uint8], horizontal: NDArray[np.uint8], step: int
-) -> None:
+def deblock(plane: NDArray[np.uint8], vertical: NDArray[np.uint8], horizontal: NDArray[np.uint8], step: int) -> None:
     """Filter a plane in place: all vertical edges, then all horizontal ones.
 
     Parameters

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ __all__ = [
     "PICTURES",
     "Format",
     "Picture",
+    "atomic_open",
     "atomic_write",
     "picture_bytes",
     "read_picture",
@@ -321,17 +322,26 @@ def atomic_write(path: str | Path, pieces: bytes | Iterable[bytes], *, force: bo
     OSError
         If it cannot be written; neither this error nor any from `pieces` leaves a part of the file behind.
     """
+    with atomic_open(path, force=force) as file:
+        file.writelines([pieces] if isinstance(pieces, bytes) else pieces)
+
+
+@contextmanager
+def atomic_open(path: str | Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to be written in any order, for a with statement: after an error in it, the file is not there.
+
+    Parameters and errors are those of `atomic_write`.
+    """
     refuse_existing(path, force)
     target = Path(path)
-    chunks = [pieces] if isinstance(pieces, bytes) else pieces
     if target.exists() and not target.is_file():  # to replace /dev/null by a file would do harm
         with target.open("wb") as file:
-            file.writelines(chunks)
+            yield file
         return
     temporary = target.with_name(f".tcodec-{secrets.token_hex(8)}")  # in the same folder: a new name is no copy there
     try:
         with temporary.open("xb") as file:
-            file.writelines(chunks)
+            yield file
         os.replace(temporary, target)
     except BaseException:  # the user's Ctrl-C as well
         temporary.unlink(missing_ok=True)

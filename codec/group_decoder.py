@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.symbols import HuffmanDecoder
 from codec import reconstruct
-from codec.frames import Planes
 from codec.gop import FramePlan, last_uses, plan_gop
-from codec.reconstruct import GRAY, MACROBLOCK, Prediction
+from codec.reconstruct import GRAY, Prediction
 from codec.syntax import KINDS, Group, Layout, code_group
 
-__all__ = ["FrameLevels", "blank", "decode_group", "frame_levels", "frame_prediction"]
+__all__ = ["Decoded", "FrameLevels", "blank", "decode_group", "frame_levels", "frame_prediction", "read_group"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def frame_levels(group: Group, layout: Layout) -> list[list[FrameLevels]]:
             last = first + where.size
             end = int(ends[last - 1]) if last else 0
             own = slice(start, end)
-            levels = FrameLevels(where, group.levels.counts[first:last], group.levels.places[own], group.levels.values[own])
+            levels = FrameLevels(
+                where, group.levels.counts[first:last], group.levels.places[own], group.levels.values[own]
+            )
             frames[j + (i >= planes)].append(levels)
             first, start = last, end
     return frames
@@ -78,9 +80,77 @@ def frame_prediction(group: Group, number: int, layout: Layout) -> Prediction:
     return Prediction(np.zeros(blocks, np.uint8), np.zeros((blocks, 4, 2, 2), np.int16))
 
 
+class Decoded(NamedTuple):
+    """A frame, and how it came about.
+
+    Attributes
+    ----------
+    plan : FramePlan
+        Its place in the group.
+    planes : list of uint8 arrays
+        In whole macroblocks.
+    predicted : list of uint8 arrays
+        What was predicted, before the residual was added; gray for an I frame.
+    prediction : Prediction
+    inherits, split : (M,) bool arrays
+        Of each macroblock: whether its motion is what its neighbours predict, and whether its quarters move by
+        themselves.
+    coded : list of (rows, columns) bool arrays
+        Which blocks of each plane have levels.
+    bits : dict of str to int
+        What it takes, by kinds of symbols; empty unless bits are accounted for.
+    """
+
+    plan: FramePlan
+    planes: list[NDArray[np.uint8]]
+    predicted: list[NDArray[np.uint8]]
+    prediction: Prediction
+    inherits: NDArray[np.bool_]
+    split: NDArray[np.bool_]
+    coded: list[NDArray[np.bool_]]
+    bits: dict[str, int]
+
+
+def read_group(
+    data: bytes, at: int, layout: Layout, plans: list[FramePlan], account: bool = False
+) -> tuple[Group, dict[str, NDArray[np.int64]]]:
+    """Read the symbols of a group.
+
+    Parameters
+    ----------
+    data : bytes
+        What holds the group; it ends with it.
+    at : int
+        Index of its first byte.
+    layout : Layout
+    plans : list of FramePlan
+    account : bool
+        Whether bits are accounted for.
+
+    Returns
+    -------
+    group : Group
+    bits : dict of str to (frames,) int64 arrays
+        Bits of each kind of symbols that each frame takes, in the order of coding; what the frames share, tables and
+        entry points, is the first one's. Empty unless wanted.
+
+    Raises
+    ------
+    FormatError, TruncatedError
+        Whatever the bytes are.
+    """
+    coder = HuffmanDecoder(data, at, KINDS, len(plans) if account else 0)
+    group = code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), None)
+    coder.finish()
+    if account:
+        shared = 8 * (len(data) - at) - sum(int(bits.sum()) for bits in coder.account.values())
+        coder.account["shared"] = np.array([shared] + [0] * (len(plans) - 1), np.int64)
+    return group, coder.account
+
+
 def decode_group(
-    data: bytes, at: int, layout: Layout, frames: int, pyramid: int, quality: float
-) -> Iterator[tuple[FramePlan, list[NDArray[np.uint8]]]]:
+    data: bytes, at: int, layout: Layout, frames: int, pyramid: int, quality: float, *, account: bool = False
+) -> Iterator[Decoded]:
     """Decode a group of pictures.
 
     Parameters
@@ -95,11 +165,13 @@ def decode_group(
     pyramid : int
         Frames from one I or P frame to the next.
     quality : float
+    account : bool
+        Whether bits are accounted for.
 
     Yields
     ------
-    plan, planes
-        Frame after frame in the order of display; planes in whole macroblocks.
+    Decoded
+        Frame after frame in the order of display.
 
     Raises
     ------
@@ -107,19 +179,18 @@ def decode_group(
         Before the first frame, whatever the bytes are.
     """
     plans = plan_gop(frames, pyramid)
-    coder = HuffmanDecoder(data, at, KINDS)
-    group = code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), None)
-    coder.finish()
+    group, account_of = read_group(data, at, layout, plans, account)
     levels = frame_levels(group, layout)
     references: dict[int, list[NDArray[np.uint8]]] = {}
-    ready: dict[int, tuple[FramePlan, list[NDArray[np.uint8]]]] = {}
+    ready: dict[int, Decoded] = {}
     shown = 0
     for number, (plan, done) in enumerate(zip(plans, last_uses(plans), strict=True)):
         prediction = frame_prediction(group, number, layout)
         if plan.type == "I":
-            planes = blank(layout)
+            predicted = blank(layout)
         else:
-            planes = reconstruct.predict(layout, [references[index] for index in plan.references], prediction)
+            predicted = reconstruct.predict(layout, [references[index] for index in plan.references], prediction)
+        planes = [plane.copy() for plane in predicted]
         step = reconstruct.steps(quality, plan.level)
         coded = []
         for plane, own in enumerate(levels[number]):
@@ -135,7 +206,12 @@ def decode_group(
             references[plan.index] = reconstruct.interpolate(tuple(planes))
         for index in done:
             references.pop(index, None)
-        ready[plan.index] = plan, planes
+        none = np.zeros(prediction.direction.shape, np.bool_)
+        inherits, split = (
+            (group.motion.inherits[number - 1], group.motion.split[number - 1]) if number else (none, none)
+        )
+        bits = {kind: int(of_frames[number]) for kind, of_frames in account_of.items()}
+        ready[plan.index] = Decoded(plan, planes, predicted, prediction, inherits, split, coded, bits)
         while shown in ready:
             yield ready.pop(shown)
             shown += 1

@@ -20,7 +20,10 @@ LAMBDA = 0.16  # squared error, in squared quantiser steps, that a bit is worth
 ROUND_INTRA, ROUND_INTER = 0.33, 0.2
 
 
-def encode_group(frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, pyramid: int, quality: float, reconstruction=None) -> bytes:
+def encode_group(
+    frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, pyramid: int, quality: float, reconstruction=None
+) -> bytes:
+    frames = [in_macroblocks(planes, layout) for planes in frames]
     plans = plan_gop(len(frames), pyramid)
     references: dict[int, list[NDArray[np.uint8]]] = {}
     searched: dict[int, motion.Reference] = {}
@@ -71,7 +74,13 @@ def encode_group(frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, 
                 levels[:, 0] = 0
             chosen = levels[where[plane]]
             row, place = np.nonzero(chosen)
-            own.append([np.bincount(row, minlength=len(chosen)).astype(np.uint8), place.astype(np.uint8), chosen[row, place].astype(np.int16)])
+            own.append(
+                [
+                    np.bincount(row, minlength=len(chosen)).astype(np.uint8),
+                    place.astype(np.uint8),
+                    chosen[row, place].astype(np.int16),
+                ]
+            )
             coded.append(levels.any(axis=1).reshape(layout.grids[plane]))
         parts.append(own)
         reconstruct.filter_edges(layout, planes, coded, prediction, step)
@@ -86,9 +95,20 @@ def encode_group(frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, 
     planes_of = range(len(layout.grids))
     order = [parts[0][plane] for plane in planes_of] + [part[plane] for plane in planes_of for part in parts[1:]]
     levels = Levels(*(np.concatenate([part[i] for part in order]) for i in range(3)))
-    moved = Motion(*(np.concatenate([getattr(m, name) for m in motions]) for name in vars(motions[0]))) if motions else Motion.empty(0, number)
+    moved = (
+        Motion(*(np.concatenate([getattr(m, name) for m in motions]) for name in vars(motions[0])))
+        if motions
+        else Motion.empty(0, number)
+    )
     coder = HuffmanEncoder(KINDS)
     group = Group(dc, moved, levels)
     code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), group)
-    encode_group.coder = coder
     return coder.finish()
+
+
+def in_macroblocks(planes: Planes, layout: Layout) -> Planes:
+    """Extend the planes of a frame to whole macroblocks by repeating their edges."""
+    return tuple(
+        np.pad(plane, ((0, 8 * rows - plane.shape[0]), (0, 8 * columns - plane.shape[1])), mode="edge")
+        for plane, (rows, columns) in zip(planes, layout.grids, strict=True)
+    )

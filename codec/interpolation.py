@@ -13,12 +13,11 @@ neighbour H and the one below it, M and N, there are
 **Half samples** come from the six-tap filter (1, -5, 20, 20, -5, 1) / 32 along a row (b) or a column (h). It follows
 waves up to half the sampling rate far better than the mean of two does, which would blur a little in each frame.
 
-**Quarter samples** are means of two neighbours, rounded up: a of G and b, f of b and j, and so on; the four corners
-e, g, p, r are means of the two nearest halves along the diagonal that passes b, h, m, s rather than j, so that only
-samples of one filter take part.
+**Quarter samples** are means of the two nearest of these, rounded up: a of G and b, f of b and j, and so on. In the
+corners, e, g, p and r are means of the two nearest of b, h, m and s.
 
 This is the luma filter of H.264 (ITU-T Rec. H.264, 8.4.2.2.1), with one simplification: the centre j is filtered
-from b as rounded to eight bits. The standard keeps b at full precision until then.
+from b as rounded to eight bits. The standard keeps b at full precision until then, which predicts 0.05 % closer.
 
 All arithmetic is on integers, so encoder and decoder have the same prediction on every machine. Outside a picture
 lies its edge, repeated for ever. `BORDER` samples of that are stored, and further out nothing changes any more.
@@ -92,60 +91,57 @@ def quarter_planes(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     padded = np.pad(plane, ((BORDER + BEFORE, BORDER + AFTER + 1), (BORDER, BORDER)), mode="edge")
     rows, width = padded.shape
     height = rows - BEFORE - AFTER - 1
-    planes = np.empty((16, height, width), np.uint8)
-    # Rows follow one another in memory, so a shift by a row or a sample is a shift of one long row. What is filtered
-    # across the ends of rows is wrong; there lies the border, and the right value beside it.
+    # Rows follow one another in memory, so in one long row a sample to the right is the next one, and a sample below
+    # is `width` further. What is wrong by this, where rows meet, lies in the border, beside samples that are right.
     halves = {(0, 0): padded.ravel()}
-    halves[0, 1] = _half(halves[0, 0], 1)
-    _repair(halves[0, 1].reshape(-1, width))
-    first, size = BEFORE * width, height * width
-    for i in (0, 1):
-        halves[1, i] = _half(halves[0, i], width)
-    other, low = np.empty(size, np.uint8), np.empty(size, np.uint8)
-    for position, nearest in enumerate(NEAREST):
-        out = planes[position].ravel()
-        one, two = (
-            halves[y & 1, x & 1][start : start + size]
-            for y, x in nearest
-            for start in [first + (y >> 1) * width + (x >> 1)]
-        )
-        if nearest[0] == nearest[1]:
-            out[:] = one
+    halves[0, 1] = _half_samples(padded.ravel(), 1)
+    by_row = halves[0, 1].reshape(rows, width)
+    by_row[:, :BEFORE] = by_row[:, BEFORE, None]
+    by_row[:, -AFTER:] = by_row[:, -AFTER - 1, None]
+    for x in (0, 1):
+        halves[1, x] = _half_samples(halves[0, x], width)
+
+    def shifted(y: int, x: int) -> NDArray[np.uint8]:
+        """Return the samples that are y half samples below and x to the right of those of the plane."""
+        start = (BEFORE + (y >> 1)) * width + (x >> 1)
+        return halves[y & 1, x & 1][start : start + height * width]
+
+    planes = np.empty((16, height, width), np.uint8)
+    unlike = np.empty(height * width, np.uint8)
+    for plane_out, (one, other) in zip(planes.reshape(16, -1), NEAREST, strict=True):
+        if one == other:
+            plane_out[:] = shifted(*one)
             continue
-        # The mean rounded up, in eight bits: a + b = 2 * (a | b) - (a ^ b).
-        np.bitwise_or(one, two, out=out)
-        np.bitwise_xor(one, two, out=other)
-        np.right_shift(other, 1, out=other)
-        np.subtract(out, other, out=out)
-        if position & 3 == 3:  # the last column took its right neighbour from the next row
-            planes[position][:, -1] = planes[position][:, -2]
+        # The mean rounded up, without leaving eight bits: a + b is 2 * (a | b) - (a ^ b).
+        np.bitwise_xor(shifted(*one), shifted(*other), out=unlike)
+        np.right_shift(unlike, 1, out=unlike)
+        np.bitwise_or(shifted(*one), shifted(*other), out=plane_out)
+        np.subtract(plane_out, unlike, out=plane_out)
+    planes[3::4, :, -1] = planes[3::4, :, -2]  # these took their right neighbours from the next row
     return planes
 
 
-def _half(samples: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """Return the half samples after each sample of one long row, whose neighbours are `step` away."""
+def _half_samples(samples: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Return the half samples that follow the samples of one long row, in which neighbours are `step` apart.
+
+    The first BEFORE * step and the last AFTER * step of them are undefined.
+    """
     size = samples.size - (BEFORE + AFTER) * step
     wide = samples.astype(np.int16)
-    at = [wide[i * step : i * step + size] for i in range(len(TAPS))]
-    # (1, -5, 20, 20, -5, 1), by factoring
-    total = at[2] + at[3]
+    a, b, c, d, e, f = (wide[i * step : i * step + size] for i in range(len(TAPS)))
+    # a - 5b + 20c + 20d - 5e + f as ((c + d) * 4 - b - e) * 5 + a + f
+    total = c + d
     total *= 4
-    total -= at[1]
-    total -= at[4]
+    total -= b
+    total -= e
     total *= 5
-    total += at[0]
-    total += at[5]
+    total += a
+    total += f
     total += 16
     total >>= 5
-    np.clip(total, 0, 255, out=total)
     half = np.empty_like(samples)
-    half[BEFORE * step : BEFORE * step + size] = total
+    half[BEFORE * step : BEFORE * step + size] = np.clip(total, 0, 255, out=total)
     return half
-
-
-def _repair(half: NDArray[np.uint8]) -> None:
-    half[:, :BEFORE] = half[:, BEFORE, None]
-    half[:, -AFTER:] = half[:, -AFTER - 1, None]
 
 
 def fetch(
@@ -166,7 +162,7 @@ def fetch(
     top, left : (N,) integer arrays
         Where in the picture the blocks lie that are predicted.
     size : int
-        Side of a block, at most 16.
+        Side of a block, at most BORDER - 4: where such a block leaves the border, it shows nothing but the edge.
 
     Returns
     -------

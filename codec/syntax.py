@@ -266,6 +266,7 @@ class _Field:
 
 def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], motion: Motion | None) -> Motion:
     frames, blocks = len(levels), layout.rows * layout.columns
+    coder.expect("skip", frames * _patches(layout))  # before memory is taken for so many macroblocks
     kind = np.minimum(levels - 1, LEVEL_CLASSES - 1).astype(np.uint8)  # class of each frame
     coded = Motion.empty(frames, blocks)
     skipped = _code_flags(
@@ -285,7 +286,7 @@ def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], 
         if motion is not None:
             modes = 1 + motion.direction[frame, block] + MODE_SPLIT * motion.split[frame, block].astype(np.uint8)
             modes *= ~motion.inherits[frame, block]
-        modes = coder.code("mode", 3 * kind[frame] + inherits[frame, left] + inherits[frame, above], modes)
+        modes = coder.code("mode", 3 * kind[frame] + inherits[frame, left] + inherits[frame, above], modes, frame + 1)
         if modes.max() > MODE_SPLIT + 1 + BOTH or (modes == MODE_SPLIT + 1).any():
             raise FormatError("a macroblock's mode does not exist")
         own = modes > 0
@@ -306,11 +307,11 @@ def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], 
             spread = _spread(apart.sum(axis=1))
             wanted = None if motion is None else motion.vectors[at[0], at[1], 0, reference] - field.vectors[at]
             context = (spread + SPREADS * (levels[at[0]] > 1)).astype(np.uint8)
-            down = code_integers(coder, "vector", context, None if wanted is None else wanted[:, 0])
+            down = code_integers(coder, "vector", context, None if wanted is None else wanted[:, 0], at[0] + 1)
             context = context + (2 * SPREADS * (1 + np.minimum(_spread(4 * np.abs(down.astype(np.int32))), 2))).astype(
                 np.uint8
             )
-            right = code_integers(coder, "vector", context, None if wanted is None else wanted[:, 1])
+            right = code_integers(coder, "vector", context, None if wanted is None else wanted[:, 1], at[0] + 1)
             field.vectors[at] += np.stack([down, right], axis=-1)
     coded.direction[...], coded.inherits[...] = field.direction[:, :-1], inherits[:, :-1]
     coded.vectors[...] = field.vectors[:, :-1, None]
@@ -318,13 +319,14 @@ def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], 
         frame, block = np.nonzero(coded.split & (coded.direction >> reference & 1 > 0))
         first = coded.vectors[frame, block, :1, reference]
         wanted = None if motion is None else (motion.vectors[frame, block, 1:, reference] - first).reshape(-1, 2)
-        context = np.zeros(3 * frame.size, np.uint8)
-        down = code_integers(coder, "part", context, None if wanted is None else wanted[:, 0])
-        right = code_integers(coder, "part", context + 1, None if wanted is None else wanted[:, 1])
+        context, owners = np.zeros(3 * frame.size, np.uint8), np.repeat(frame + 1, 3)
+        down = code_integers(coder, "part", context, None if wanted is None else wanted[:, 0], owners)
+        right = code_integers(coder, "part", context + 1, None if wanted is None else wanted[:, 1], owners)
         coded.vectors[frame, block, 1:, reference] += np.stack([down, right], axis=-1).reshape(-1, 3, 2)
     frame, block = np.nonzero(~skipped)
     context = 3 * kind[frame] + coded.inherits[frame, block] + 2 * (coded.direction[frame, block] == INTRA)
-    patterns = coder.code("pattern", context.astype(np.uint8), None if motion is None else motion.pattern[frame, block])
+    wanted = None if motion is None else motion.pattern[frame, block]
+    patterns = coder.code("pattern", context.astype(np.uint8), wanted, frame + 1)
     if (patterns >> (6 if layout.chroma else 4)).any():
         raise FormatError("a macroblock has levels in blocks that do not exist")
     coded.pattern[frame, block] = patterns
@@ -336,6 +338,11 @@ def _spread(apart: NDArray[np.int32]) -> NDArray[np.int32]:
     return (apart > 0).astype(np.int32) + (apart > 4) + (apart > 16)
 
 
+def _patches(layout: Layout) -> int:
+    """Return how many symbols the flags of a frame take."""
+    return -(-layout.rows // 2) * -(-layout.columns // 4)
+
+
 def _code_flags(
     coder: SymbolCoder, kind: str, contexts: NDArray[np.uint8], layout: Layout, flags: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
@@ -344,13 +351,14 @@ def _code_flags(
     A Huffman word has at least one bit, and most flags are worth much less.
     """
     frames, high, wide = len(contexts), -(-layout.rows // 2), -(-layout.columns // 4)
+    owners = np.repeat(np.arange(1, frames + 1), _patches(layout))
     patches = None
     if flags is not None:
         whole = np.ones((frames, 2 * high, 4 * wide), np.bool_)
         whole[:, : layout.rows, : layout.columns] = flags.reshape(frames, layout.rows, layout.columns)
         eights = whole.reshape(frames, high, 2, wide, 4).swapaxes(2, 3).reshape(frames, high, wide, 8)
         patches = np.packbits(eights).reshape(-1)
-    patches = coder.code(kind, np.repeat(contexts, high * wide), patches)
+    patches = coder.code(kind, np.repeat(contexts, high * wide), patches, owners)
     whole = np.unpackbits(patches).astype(np.bool_).reshape(frames, high, wide, 2, 4).swapaxes(2, 3)
     whole = whole.reshape(frames, 2 * high, 4 * wide)[:, : layout.rows, : layout.columns]
     return whole.reshape(frames, layout.rows * layout.columns)
@@ -371,7 +379,9 @@ def _code_dc(
         rough = np.abs(a - c).astype(np.int32) + np.abs(b - c)
         context = np.minimum(np.frexp(rough.astype(np.float32))[1], 7) + 8 * chroma
         wanted = None if levels is None else levels.reshape(-1)[blocks] - prediction
-        coded[blocks] = prediction + code_integers(coder, "dc", context.astype(np.uint8), wanted)
+        coded[blocks] = prediction + code_integers(
+            coder, "dc", context.astype(np.uint8), wanted, np.zeros(blocks.size, np.intp)
+        )
     return coded[:-1].reshape(grid)
 
 
@@ -379,21 +389,25 @@ def _code_levels(
     coder: SymbolCoder, coded: list[NDArray[np.bool_]], classes: list[NDArray[np.uint8]], levels: Levels | None
 ) -> Levels:
     """Code the levels of all blocks that are marked in `coded`, (F, rows, columns) for each plane."""
-    counts, first = [], 0
-    for flags, kinds in zip(coded, classes, strict=True):
-        number = int(np.count_nonzero(flags))
-        own = None if levels is None else levels.counts[first : first + number]
-        counts.append(_code_counts(coder, flags, kinds, own))
-        first += number
+    counts, owner, first = [], [], 0
+    for plane, (flags, kinds) in enumerate(zip(coded, classes, strict=True)):
+        frame = np.nonzero(flags)[0].astype(np.int32) + (2 * plane >= len(coded))  # the I frame's planes come first
+        own = None if levels is None else levels.counts[first : first + frame.size]
+        counts.append(_code_counts(coder, flags, kinds, own, frame))
+        owner.append(frame)
+        first += frame.size
     every, kind = np.concatenate(counts), np.concatenate([k[f] for k, f in zip(classes, coded, strict=True)])
     # The i-th level of all blocks is a step; blocks in the order of falling counts, so that each step is a slice.
     start = np.cumsum(every, dtype=np.int32) - every
     total = int(every.sum(dtype=np.int64))
+    coder.expect("level", total)  # before memory is taken for so many
+    owners = np.concatenate(owner)
     order = np.argsort(63 - every.astype(np.int8), kind="stable")
     order = order[: int(np.count_nonzero(every))]
     base, left, start = kind.take(order) * np.uint8(40), every.take(order), start.take(order)
     steps = np.searchsorted(-left.astype(np.int16), -np.arange(int(every.max(initial=0))), side="left")
     places, size = np.empty(total, np.uint8), np.empty(total, np.uint8)
+    ordered = owners.take(order)
     earliest = np.zeros(order.size, np.uint8)
     large = np.zeros(order.size, np.uint8)
     own_sizes = None if levels is None else sizes(levels.values)
@@ -406,23 +420,29 @@ def _code_levels(
         if levels is not None and own_sizes is not None:
             run = levels.places.take(at) - early
             symbols = own_sizes.take(at) << np.uint8(4) | np.minimum(run, LONGEST_RUN)
-        symbols = coder.code("level", context, symbols)
+        symbols = coder.code("level", context, symbols, ordered[:active])
         found = symbols >> np.uint8(4)
         gap = symbols & np.uint8(LONGEST_RUN)
         long = np.flatnonzero(gap == LONGEST_RUN)
         if long.size:
-            beyond = coder.bits(np.full(long.size, 6, np.uint8), None if run is None else run[long] - LONGEST_RUN)
+            wanted = None if run is None else run[long] - LONGEST_RUN
+            beyond = coder.bits(np.full(long.size, 6, np.uint8), wanted, ordered[long])
             gap[long] += beyond.astype(np.uint8)
         place = early + gap
         if place.max(initial=0) > 63 or found.max(initial=1) > LARGEST_SIZE or found.min(initial=1) < 1:
             raise FormatError("a level leaves its block, or has a size that does not exist")
         places[at], size[at] = place, found
         earliest[:active], large[:active] = place + np.uint8(1), found > 1
-    return Levels(every, places, _code_amplitudes(coder, size, levels.values if levels is not None else None))
+    values = _code_amplitudes(coder, size, None if levels is None else levels.values, np.repeat(owners, every))
+    return Levels(every, places, values)
 
 
 def _code_counts(
-    coder: SymbolCoder, flags: NDArray[np.bool_], kinds: NDArray[np.uint8], counts: NDArray[np.uint8] | None
+    coder: SymbolCoder,
+    flags: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
+    counts: NDArray[np.uint8] | None,
+    owners: NDArray[np.int32],
 ) -> NDArray[np.uint8]:
     """Code how many levels the marked blocks of a plane have, in two steps like the colours of a chessboard.
 
@@ -433,7 +453,8 @@ def _code_counts(
     known = np.zeros((frames, rows + 2, columns + 2), np.uint8)
     marked = np.zeros_like(known)
     marked[:, 1:-1, 1:-1] = flags
-    wanted = np.zeros(flags.shape, np.uint8)
+    wanted, owner = np.zeros(flags.shape, np.uint8), np.zeros(flags.shape, np.int32)
+    owner[flags] = owners
     if counts is not None:
         wanted[flags] = counts
     black = (np.add.outer(np.arange(rows), np.arange(columns)) & 1).astype(np.bool_)
@@ -445,7 +466,8 @@ def _code_counts(
             total += around[frame, row + down, column + right]
         context = 3 + SUMS.take(np.minimum(total, 255)) if step else (total + 1) >> 1
         context = (kinds[frame, row, column] * COUNT_CONTEXTS + context).astype(np.uint8)
-        found = coder.code("count", context, None if counts is None else wanted[frame, row, column])
+        at = frame, row, column
+        found = coder.code("count", context, None if counts is None else wanted[at], owner[at])
         if found.max(initial=0) > 64:
             raise FormatError("a block has more than 64 levels")
         known[frame, row + 1, column + 1] = found
@@ -453,7 +475,7 @@ def _code_counts(
 
 
 def _code_amplitudes(
-    coder: SymbolCoder, size: NDArray[np.uint8], values: NDArray[np.int16] | None
+    coder: SymbolCoder, size: NDArray[np.uint8], values: NDArray[np.int16] | None, owners: NDArray[np.int32]
 ) -> NDArray[np.int16]:
     """Code signs and mantissas: a field of `size` bits each, the sign in place of the leading one."""
     leading = np.int32(1) << (size.astype(np.int32) - 1)
@@ -461,6 +483,6 @@ def _code_amplitudes(
     if values is not None:
         wide = values.astype(np.int32)
         fields = np.abs(wide) ^ leading | leading * (wide < 0)
-    fields = coder.bits(size, fields)
+    fields = coder.bits(size, fields, owners)
     magnitude = fields & (leading - 1) | leading
     return np.where(fields & leading, -magnitude, magnitude).astype(np.int16)

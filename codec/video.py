@@ -1,0 +1,499 @@
+"""Video: frames to a `.tvid` file and back.
+
+    encode   frames -> groups of pictures -> each group through motion search, transform and entropy coder -> chunks
+    decode   chunks -> groups -> frames
+
+A group begins with a frame that needs no other, and refers to nothing outside: it can be decoded alone, in another
+process, or after a jump. Frames come one at a time and go one at a time: no more than a few groups are held, however
+long the video is. What happens inside a group: `codec.gop` tells its structure, `codec.group_encoder` and
+`codec.group_decoder` the way there and back. `codec.video_reader` opens files.
+
+The file is a container of kind TVD (`bitstreams.chunks`) with these chunks, in this order:
+
+    HEAD    width       4 bytes     1 to 65,535
+            height      4 bytes
+            sampling    1 byte      0 gray, 1 4:2:0, 2 4:4:4
+            range       1 byte      1 full, 0 limited
+            matrix      1 byte      0 BT.601, 1 BT.709
+            rate        4 + 4 bytes numerator and denominator: frames a second
+            tick        4 + 4 bytes numerator and denominator: seconds, the unit of timestamps
+            pyramid     1 byte      frames from one I or P frame to the next: 1, 2, 4, 8, 16
+            profile     1 byte, then so many ASCII characters: its name
+    GRUP    first       4 bytes     number of its first frame in the video
+            frames      2 bytes     number of its frames, 1 to 512
+            quality     2 bytes     in 1/100
+            timed       1 byte      whether timestamps follow; if not, that of a frame is its number
+            times       8 bytes and varints   the first timestamp, then each one's difference from the one before
+            the group's symbols (`codec.syntax`), to the end
+            ... one for each group
+    INDX    for each group: 8 bytes, where in the file its chunk begins, and 4 bytes, the number of its frames
+            4 bytes, the length of this payload: so the index is found from the end of the file
+
+A file that is cut off has no index; a reader that is told to makes one by walking along the chunks.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.bits import read_varint, write_varint
+from bitstreams.chunks import DONE, chunk_bytes, preamble
+from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
+from codec.files import atomic_open
+from codec.frames import MATRICES, SAMPLINGS, Format, Planes, from_rgb, sampling_of
+from codec.gop import PYRAMIDS
+from codec.group_encoder import encode_group
+from codec.image import SIZE_LIMIT
+from codec.scenes import is_cut
+from codec.syntax import Layout
+
+__all__ = [
+    "DEFAULT_KEYFRAME",
+    "DEFAULT_PYRAMID",
+    "DEFAULT_QUALITY",
+    "Frame",
+    "GroupHeader",
+    "Header",
+    "Summary",
+    "encode_video",
+]
+
+KIND = b"TVD"
+HEAD, GROUP, INDEX = b"HEAD", b"GRUP", b"INDX"
+FIXED = struct.Struct(">IIBBBIIIIBB")
+GROUP_FIXED = struct.Struct(">IHHB")
+TIME = struct.Struct(">Q")
+ENTRY = struct.Struct(">QI")
+LENGTH = struct.Struct(">I")
+
+DEFAULT_QUALITY = 60.0
+DEFAULT_KEYFRAME = 32  # frames: about a second, what a jump costs at most
+DEFAULT_PYRAMID = 8
+LARGEST_SIDE = 65_535  # pixels
+LARGEST_GROUP = 512  # frames
+GROUP_PIXELS = 1 << 28  # in all frames of a group: bounds the memory of a decoder
+LARGEST_TIME = 1 << 62
+
+Frame = NDArray[np.uint8] | Planes | tuple[Planes, int]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its groups.
+
+    Attributes
+    ----------
+    format : Format
+        Size, sampling, range, rate.
+    pyramid : int
+        Frames from one I or P frame to the next.
+    profile : str
+        Name of the profile.
+    """
+
+    format: Format
+    pyramid: int
+    profile: str = "baseline"
+
+    @property
+    def layout(self) -> Layout:
+        """The grids of macroblocks and blocks."""
+        return Layout(-(-self.format.height // 16), -(-self.format.width // 16), SAMPLINGS.index(self.format.sampling))
+
+    def to_bytes(self) -> bytes:
+        """Write the payload of the HEAD chunk."""
+        format = self.format
+        name = self.profile.encode("ascii")
+        fixed = FIXED.pack(
+            format.width,
+            format.height,
+            SAMPLINGS.index(format.sampling),
+            format.full_range,
+            list(MATRICES).index(format.matrix),
+            *format.rate.as_integer_ratio(),
+            *format.tick.as_integer_ratio(),
+            self.pyramid,
+            len(name),
+        )
+        return fixed + name
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Header:
+        """Read the payload of a HEAD chunk, or raise FormatError or UnsupportedError."""
+        if len(payload) < FIXED.size:
+            raise FormatError(f"a header of {len(payload)} bytes")
+        width, height, sampling, full, matrix, *fractions, pyramid, length = FIXED.unpack_from(payload)
+        name = payload[FIXED.size :]
+        if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and all(fractions)):
+            raise FormatError(f"a header of {width} x {height} pixels, rate and tick {fractions}")
+        if sampling >= len(SAMPLINGS) or full > 1 or matrix >= len(MATRICES) or pyramid not in PYRAMIDS:
+            raise FormatError(f"a header of sampling {sampling}, range {full}, matrix {matrix}, pyramid {pyramid}")
+        if len(name) != length or not name.isascii():
+            raise FormatError("a header whose profile has no name")
+        if name != b"baseline":
+            raise UnsupportedError(f"unknown video profile {name.decode()!r}; known is baseline")
+        rate, tick = Fraction(*fractions[:2]), Fraction(*fractions[2:])
+        format = Format(width, height, SAMPLINGS[sampling], rate, tick, bool(full), list(MATRICES)[matrix])
+        return cls(format, pyramid)
+
+    def check_size(self, size_limit: int) -> None:
+        """Raise LimitError if a frame has more pixels than the caller allows."""
+        if self.format.width * self.format.height > size_limit:
+            raise LimitError(
+                f"frames of {self.format.width} x {self.format.height} pixels are over the limit of {size_limit}; "
+                "raise it with size_limit= (--size-limit on the command line)"
+            )
+
+    def check_group(self, frames: int) -> None:
+        """Raise LimitError if a group has more frames than are allowed."""
+        rows, columns, _ = self.layout
+        if not 1 <= frames <= LARGEST_GROUP or frames * rows * columns * 256 > GROUP_PIXELS:
+            raise LimitError(
+                f"a group of {frames} frames of {self.format.width} x {self.format.height} pixels; at most "
+                f"{LARGEST_GROUP} frames and {GROUP_PIXELS} pixels, in whole macroblocks, are possible: "
+                "choose a smaller keyframe= (-k on the command line)"
+            )
+
+
+class GroupHeader(NamedTuple):
+    """What a group's chunk says before its symbols.
+
+    Attributes
+    ----------
+    first : int
+        Number of its first frame in the video.
+    quality : float
+    times : list of int
+        Timestamp of each frame, in ticks.
+    """
+
+    first: int
+    quality: float
+    times: list[int]
+
+    def to_bytes(self) -> bytes:
+        """Write the beginning of the payload of a GRUP chunk."""
+        timed = self.times != list(range(self.first, self.first + len(self.times)))
+        fixed = GROUP_FIXED.pack(self.first, len(self.times), round(100 * self.quality), timed)
+        if not timed:
+            return fixed
+        steps = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+        return fixed + TIME.pack(self.times[0]) + write_varint(*steps)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> tuple[GroupHeader, int]:
+        """Read it again; return it and the index after it, or raise FormatError or TruncatedError."""
+        if len(payload) < GROUP_FIXED.size:
+            raise TruncatedError("a group ends inside its header")
+        first, frames, hundredths, timed = GROUP_FIXED.unpack_from(payload)
+        if not 1 <= frames <= LARGEST_GROUP or hundredths > 10_000 or timed > 1:
+            raise FormatError(f"a group of {frames} frames at quality {hundredths / 100}")
+        at = GROUP_FIXED.size
+        if not timed:
+            return cls(first, hundredths / 100, list(range(first, first + frames))), at
+        if len(payload) < at + TIME.size:
+            raise TruncatedError("a group ends inside its timestamps")
+        times, at = [*TIME.unpack_from(payload, at)], at + TIME.size
+        for _ in range(frames - 1):
+            step, at = read_varint(payload, at)
+            times.append(times[-1] + step)
+        if times[-1] >= LARGEST_TIME or any(not step for step in np.diff(times)):
+            raise FormatError("timestamps that do not rise, or are out of range")
+        return cls(first, hundredths / 100, times), at
+
+
+class Summary(NamedTuple):
+    """What was written.
+
+    Attributes
+    ----------
+    frames, groups : int
+    bytes : int
+        Of the whole file.
+    seconds : Fraction
+        Duration of the video.
+    """
+
+    frames: int
+    groups: int
+    bytes: int
+    seconds: Fraction
+
+
+class _Group(NamedTuple):
+    """Frames to be coded together."""
+
+    first: int
+    frames: list[Planes]
+    times: list[int]
+
+
+def encode_video(
+    frames: Iterable[Frame],
+    target: str | Path | BinaryIO,
+    *,
+    fps: float | Fraction = 25,
+    quality: float = DEFAULT_QUALITY,
+    keyframe: int = DEFAULT_KEYFRAME,
+    pyramid: int = DEFAULT_PYRAMID,
+    scene_cut: bool = True,
+    yuv: str = "420",
+    format: Format | None = None,
+    executor: Executor | None = None,
+    keep_partial: bool = False,
+    force: bool = True,
+    progress: Callable[[int], object] | None = None,
+    reconstruction: Callable[[int, Planes], object] | None = None,
+) -> Summary:
+    """Encode a video.
+
+    Parameters
+    ----------
+    frames : iterable
+        Pictures (H, W, 3) or (H, W) uint8, RGB or gray; or planes (Y, Cb, Cr) or (Y,); or pairs of planes and
+        timestamp, as `codec.clips` reads them. All of one kind and size.
+    target : path or binary file
+        Where to write; need not be seekable. A file of that name is there as a whole or not at all.
+    fps : float or Fraction
+        Frames a second, if `format` does not tell it.
+    quality : float
+        In [0, 100], hundredths count; the scale is that of still images, at equal quantiser steps.
+    keyframe : int
+        The largest number of frames in a group; each begins with a frame that stands alone.
+    pyramid : int
+        Frames from one I or P frame to the next: 1, 2, 4, 8 or 16. With 1 there are no B frames.
+    scene_cut : bool
+        Whether a group ends where another scene begins.
+    yuv : {"420", "444", "400"}
+        Chroma of pictures that come as RGB: at half resolution, at full, or none.
+    format : Format, optional
+        What the planes are; by default those of RGB pictures are in full range, others in limited range.
+    executor : concurrent.futures.Executor, optional
+        Where groups are encoded; by default here, one after another. The bytes are the same.
+    keep_partial : bool
+        Whether an encoding that is interrupted leaves a valid file of the groups that are ready.
+    force : bool
+        Whether an existing file may be overwritten.
+    progress : function, optional
+        Called with the number of frames of each group that has been written.
+    reconstruction : function, optional
+        Called with number and planes of each frame as a decoder will see it; not with an executor.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    CodecError
+        If there are no frames, or they cannot be coded; the message says why.
+    OSError
+        If the file cannot be written.
+    """
+    _check_options(quality, keyframe, pyramid, yuv)
+    fraction = Fraction(fps).limit_denominator(100_000)
+    if fraction <= 0:
+        raise CodecError(f"{fps} frames a second; it must be more than 0")
+    stream = _Planes(frames, format, fraction, yuv)
+    header = Header(stream.format, pyramid)
+    header.check_group(min(keyframe, 1))
+    keyframe = min(keyframe, LARGEST_GROUP, GROUP_PIXELS // (header.layout.rows * header.layout.columns * 256))
+    groups = _cut(stream, keyframe, scene_cut)
+    with _opened(target, force) as file:
+        writer = _Writer(file, header)
+        stop: BaseException | None = None
+        try:
+            for group, data in _encode(groups, header, quality, executor, reconstruction):
+                writer.group(GroupHeader(group.first, round(100 * quality) / 100, group.times), data)
+                if progress is not None:
+                    progress(len(group.frames))
+        except BaseException as error:
+            if not keep_partial or not writer.entries:
+                raise
+            stop = error
+        summary = writer.finish()
+    if stop is not None:
+        raise stop
+    return summary
+
+
+def _check_options(quality: float, keyframe: int, pyramid: int, yuv: str) -> None:
+    if not 0 <= quality <= 100:
+        raise CodecError(f"quality {quality} is outside 0 to 100")
+    if keyframe < 1:
+        raise CodecError(f"groups of {keyframe} frames; they have at least 1")
+    if pyramid not in PYRAMIDS:
+        raise CodecError(f"a pyramid of {pyramid} frames; known are {', '.join(map(str, PYRAMIDS))}")
+    if yuv not in SAMPLINGS:
+        raise CodecError(f"unknown sampling {yuv!r}; known are {', '.join(SAMPLINGS)}")
+
+
+class _Planes:
+    """Frames of whatever kind as planes and timestamps, checked; the first is read at once, for its format."""
+
+    def __init__(self, frames: Iterable[Frame], format: Format | None, rate: Fraction, yuv: str) -> None:
+        self._frames = iter(frames)
+        self._yuv = yuv
+        first = next(self._frames, None)
+        if first is None:
+            raise CodecError("there are no frames to encode")
+        self._first = first
+        is_picture = isinstance(first, np.ndarray)
+        self.format = format or Format(1, 1, "400", rate, 1 / rate, full_range=is_picture)
+        planes, _ = self._convert(first, 0)
+        height, width = planes[0].shape
+        if width > LARGEST_SIDE or height > LARGEST_SIDE:
+            raise UnsupportedError(f"frames of {width} x {height} pixels; the limit is {LARGEST_SIDE} a side")
+        settled = Format(
+            width,
+            height,
+            sampling_of(planes),
+            self.format.rate,
+            self.format.tick,
+            self.format.full_range,
+            self.format.matrix,
+        )
+        if format is not None and settled != format:
+            raise UnsupportedError(f"the first frame is {settled}, and not {format} as was announced")
+        self.format = settled
+
+    def __iter__(self) -> Iterator[tuple[Planes, int]]:
+        shapes = [tuple(shape) for shape in self.format.shapes]
+        before = -1
+        frame: Frame | None = self._first
+        number = 0
+        while frame is not None:
+            planes, time = self._convert(frame, number)
+            if [plane.shape for plane in planes] != shapes:
+                raise UnsupportedError(
+                    f"frame {number} has planes {[plane.shape for plane in planes]}, the first frame {shapes}; "
+                    "all frames of a video have one size and sampling"
+                )
+            if not before < time < LARGEST_TIME:
+                raise UnsupportedError(f"frame {number} has the timestamp {time}, after {before}; they must rise")
+            yield planes, time
+            before, number = time, number + 1
+            frame = next(self._frames, None)
+
+    def _convert(self, frame: Frame, number: int) -> tuple[Planes, int]:
+        if isinstance(frame, np.ndarray):
+            if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] != 3):
+                raise UnsupportedError(
+                    f"frame {number} is an array of shape {frame.shape} and type {frame.dtype}; a picture is (H, W, 3) "
+                    "or (H, W) of uint8; convert floats in [0, 1] with np.rint(255 * frame).astype(np.uint8)"
+                )
+            if 0 in frame.shape:
+                raise UnsupportedError(f"frame {number} has no pixels")
+            return from_rgb(frame, self._yuv, full_range=self.format.full_range, matrix=self.format.matrix), number
+        if not isinstance(frame, tuple) or not frame:
+            raise UnsupportedError(
+                f"frame {number} is a {type(frame).__name__}, neither an array nor a tuple of planes"
+            )
+        planes, time = frame if len(frame) == 2 and isinstance(frame[0], tuple) else (frame, number)
+        sampling_of(planes)
+        return planes, int(time)
+
+
+def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:
+    """Cut a video into groups."""
+    group = _Group(0, [], [])
+    for planes, time in stream:
+        full = len(group.frames) == keyframe
+        if full or (scene_cut and group.frames and is_cut(group.frames[-1][0], planes[0])):
+            yield group
+            group = _Group(group.first + len(group.frames), [], [])
+        # Whoever made the frame may write the next one over it.
+        group.frames.append(tuple(plane.copy() for plane in planes))
+        group.times.append(time)
+    yield group
+
+
+def _encode(
+    groups: Iterable[_Group],
+    header: Header,
+    quality: float,
+    executor: Executor | None,
+    reconstruction: Callable[[int, Planes], object] | None,
+) -> Iterator[tuple[_Group, bytes]]:
+    """Encode groups, here or in an executor, and give them back in order."""
+    if executor is None:
+        for group in groups:
+            shown = None
+            if reconstruction is not None:
+                show, first = reconstruction, group.first
+                shown = lambda index, planes: show(first + index, crop(planes, header.format))  # noqa: E731
+            yield group, encode_group(group.frames, header.layout, header.pyramid, quality, shown)
+        return
+    waiting: deque[tuple[_Group, Future[bytes]]] = deque()
+    ahead = 2 * (os.cpu_count() or 1)  # groups on their way: enough to keep workers busy, little enough to hold
+    try:
+        for group in groups:
+            future = executor.submit(encode_group, group.frames, header.layout, header.pyramid, quality)
+            waiting.append((group, future))
+            if len(waiting) >= ahead:
+                ready, future = waiting.popleft()
+                yield ready, future.result()
+        while waiting:
+            ready, future = waiting.popleft()
+            yield ready, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def crop(planes: Sequence[NDArray[np.uint8]], format: Format) -> Planes:
+    """Cut what is shown out of planes in whole macroblocks; contiguous copies."""
+    return tuple(
+        np.ascontiguousarray(plane[:height, :width])
+        for plane, (height, width) in zip(planes, format.shapes, strict=True)
+    )
+
+
+class _Writer:
+    """Writes the chunks of a file one after another, and remembers where the groups are."""
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self._file, self._header = file, header
+        self._size = 0
+        self._last_times: list[int] = [0]
+        self.entries: list[tuple[int, int]] = []
+        self._write(preamble(KIND) + chunk_bytes(HEAD, header.to_bytes()))
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._size += len(data)
+
+    def group(self, header: GroupHeader, data: bytes) -> None:
+        self.entries.append((self._size, len(header.times)))
+        self._last_times = header.times
+        self._write(chunk_bytes(GROUP, header.to_bytes() + data))
+
+    def finish(self) -> Summary:
+        entries = b"".join(ENTRY.pack(*entry) for entry in self.entries)
+        index = entries + LENGTH.pack(len(entries) + LENGTH.size)
+        self._write(chunk_bytes(INDEX, index) + chunk_bytes(DONE, b""))
+        self._file.flush()
+        format = self._header.format
+        seconds = self._last_times[-1] * format.tick + 1 / format.rate
+        return Summary(sum(frames for _, frames in self.entries), len(self.entries), self._size, seconds)
+
+
+@contextmanager
+def _opened(target: str | Path | BinaryIO, force: bool) -> Iterator[BinaryIO]:
+    if isinstance(target, str | Path):
+        with atomic_open(target, force=force) as file:
+            yield file
+    else:
+        yield target

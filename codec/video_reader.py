@@ -1,0 +1,483 @@
+"""Reading `.tvid` files: a jump to any frame decodes no more than its group; and reading them from a pipe.
+
+with open_video("clip.tvid") as video:
+    print(len(video), video.fps, video.shape)
+    for picture in video: ...
+    still, some = video[700], video[100:120]
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import operator
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.chunks import DONE, FRAMING, PREAMBLE, Chunk, check_preamble, read_chunk, stream_chunks, walk_chunks
+from bitstreams.errors import CodecError, FormatError, TruncatedError
+from codec.frames import Format, Planes, to_rgb
+from codec.gop import plan_gop
+from codec.group_decoder import Decoded, decode_group, read_group
+from codec.image import SIZE_LIMIT
+from codec.reconstruct import GRAY
+from codec.video import ENTRY, GROUP, HEAD, INDEX, KIND, LENGTH, GroupHeader, Header, crop
+
+__all__ = ["FrameInfo", "TracedFrame", "Video", "open_video", "stream_video", "trace_video"]
+
+
+class _Entry(NamedTuple):
+    """Where a group is: offset of its chunk in the file, number of its first frame, number of frames."""
+
+    offset: int
+    first: int
+    frames: int
+
+
+class FrameInfo(NamedTuple):
+    """What a file says of a frame, without its being decoded.
+
+    Attributes
+    ----------
+    index : int
+        Number in the video.
+    type : {"I", "P", "B"}
+    level : int
+        Place in the pyramid.
+    time : int
+        In ticks.
+    bytes : int
+        What it takes; all frames together take the bytes of their groups.
+    quality : float
+    """
+
+    index: int
+    type: str
+    level: int
+    time: int
+    bytes: int
+    quality: float
+
+
+class TracedFrame(NamedTuple):
+    """A decoded frame, and how it came about.
+
+    Attributes
+    ----------
+    index : int
+        Number in the video.
+    decoded : Decoded
+        Prediction, vectors, modes and bits, in whole macroblocks.
+    planes, predicted : tuple of uint8 arrays
+        What is shown, and what was predicted.
+    residual : tuple of int16 arrays
+        What was sent, and what the deblocking filter did: planes minus predicted.
+    """
+
+    index: int
+    decoded: Decoded
+    planes: Planes
+    predicted: Planes
+    residual: tuple[NDArray[np.int16], ...]
+
+
+def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, size_limit: int = SIZE_LIMIT) -> Video:
+    """Open a video.
+
+    Parameters
+    ----------
+    source : path or binary file
+        A `.tvid` file; one that cannot be sought in is for `stream_video`.
+    allow_partial : bool
+        Whether a damaged or truncated file is opened too. `Video.missing` and `Video.problems` tell what is wrong.
+    size_limit : int
+        Pixels of a frame above which the file is refused.
+
+    Returns
+    -------
+    Video
+        To be closed; usable in a with statement.
+
+    Raises
+    ------
+    CodecError
+        One of its kinds, if this is no such file, or it is damaged; nothing else, whatever the bytes are.
+    OSError
+        If the file cannot be read.
+    """
+    file = Path(source).open("rb") if isinstance(source, str | Path) else source
+    try:
+        return Video(file, allow_partial, size_limit)
+    except BaseException:
+        if file is not source:
+            file.close()
+        raise
+
+
+class Video:
+    """An open `.tvid` file; see `open_video`.
+
+    Iteration gives pictures, (H, W, 3) uint8 RGB, or (H, W) for gray; `video[i]` a picture, `video[a:b]` an array of
+    them. `planes` gives what is coded, without a conversion.
+
+    Attributes
+    ----------
+    header : Header
+    missing : list of (first, last)
+        Ranges of frames that are lost, the last not counted. In their place the frame before is shown again, or gray.
+        Empty unless damage was allowed for.
+    problems : list of str
+        What is wrong with the file.
+    """
+
+    def __init__(self, file: BinaryIO, allow_partial: bool, size_limit: int) -> None:
+        self._file, self._partial = file, allow_partial
+        self.missing: list[tuple[int, int]] = []
+        self.problems: list[str] = []
+        file.seek(0)
+        check_preamble(file.read(PREAMBLE), KIND)
+        if allow_partial:
+            self.header = self._recover(size_limit)
+        else:
+            self.header = _read_header(read_chunk(file, PREAMBLE), size_limit)
+            self._entries = self._read_index()
+        self._starts = [entry.first for entry in self._entries]
+        self._frames = self._entries[-1].first + self._entries[-1].frames
+        # Where a sequence of single frames has got to: number of the next, and the generator that gives it.
+        self._next, self._running = 0, self.planes(0, 0)
+
+    @property
+    def format(self) -> Format:
+        """Size, sampling, range and rate."""
+        return self.header.format
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+        return self.format.rate
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all frames as one array: (T, H, W, 3), or (T, H, W) for gray."""
+        colours = () if self.format.sampling == "400" else (3,)
+        return (len(self), self.format.height, self.format.width, *colours)
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        for planes, _ in self.planes():
+            yield self._picture(planes)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> NDArray[np.uint8]: ...
+
+    def __getitem__(self, index: int | slice) -> NDArray[np.uint8]:
+        if isinstance(index, slice):
+            wanted = range(len(self))[index]
+            pictures = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+            places = {number: place for place, number in enumerate(wanted)}
+            for number in sorted(places):
+                pictures[places[number]] = self._picture(self._seek(number))
+            return pictures
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"frame {number} of a video of {len(self)} frames")
+        return self._picture(self._seek(number % len(self)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def planes(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Planes, int]]:
+        """Decode frames one after another.
+
+        Parameters
+        ----------
+        start, stop : int
+            Numbers of the first frame, and of the one after the last; by default all of them.
+
+        Yields
+        ------
+        planes, time
+            As `codec.frames` describes them; the timestamp is in ticks of `format`.
+        """
+        stop = len(self) if stop is None else min(stop, len(self))
+        shown: Planes = tuple(np.full(shape, GRAY, np.uint8) for shape in self.format.shapes)
+        time, period = -1, max(1, round(1 / (self.format.rate * self.format.tick)))
+        for number in self._groups(start, stop):
+            entry = self._entries[number]
+            try:
+                payload, group, at = self._read_group(number)
+                for decoded in _frames(payload, group, at, self.header):
+                    index = group.first + decoded.plan.index
+                    if start <= index < stop:
+                        shown, time = crop(decoded.planes, self.format), group.times[decoded.plan.index]
+                        yield shown, time
+                    if index >= stop - 1:
+                        return
+            except CodecError as error:  # it comes before the first frame of the group
+                self._lose(number, error)
+                for _ in range(max(start, entry.first), min(stop, entry.first + entry.frames)):
+                    time += period
+                    yield shown, time
+
+    def info(self) -> Iterator[FrameInfo]:
+        """Tell of each frame what it is and what it takes, without decoding pixels; lost ones are left out."""
+        for number in range(len(self._entries)):
+            try:
+                payload, group, at = self._read_group(number)
+                self.header.check_group(len(group.times))
+                plans = plan_gop(len(group.times), self.header.pyramid)
+                _, account = read_group(payload, at, self.header.layout, plans, account=True)
+            except CodecError as error:
+                self._lose(number, error)
+                continue
+            # Whole bytes of all frames before, so that the roundings add up to nothing.
+            bits = np.cumsum(sum(account.values())) + 8 * (FRAMING + at)
+            size = np.diff(-(-bits // 8), prepend=0)
+            order = np.argsort([plan.index for plan in plans])
+            for plan, own in ((plans[i], int(size[i])) for i in order):
+                index = group.first + plan.index
+                yield FrameInfo(index, plan.type, plan.level, group.times[plan.index], own, group.quality)
+
+    def trace(self, start: int = 0, stop: int | None = None) -> Iterator[TracedFrame]:
+        """Decode frames and show how each came about; lost ones are left out. Parameters are those of `planes`."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        for number in self._groups(start, stop):
+            try:
+                payload, group, at = self._read_group(number)
+                for decoded in _frames(payload, group, at, self.header, account=True):
+                    index = group.first + decoded.plan.index
+                    if start <= index < stop:
+                        planes, predicted = crop(decoded.planes, self.format), crop(decoded.predicted, self.format)
+                        residual = tuple(
+                            one.astype(np.int16) - other for one, other in zip(planes, predicted, strict=True)
+                        )
+                        yield TracedFrame(index, decoded, planes, predicted, residual)
+            except CodecError as error:
+                self._lose(number, error)
+
+    def _picture(self, planes: Planes) -> NDArray[np.uint8]:
+        return to_rgb(planes, full_range=self.format.full_range, matrix=self.format.matrix)
+
+    def _seek(self, number: int) -> Planes:
+        """Return a frame, going on from the last one if that is in the same group, and not behind."""
+        group = bisect_right(self._starts, number) - 1
+        if not (self._next <= number and self._next > self._starts[group]):
+            self._next = self._starts[group]
+            self._running = self.planes(self._next, self._next + self._entries[group].frames)
+        while True:
+            planes, _ = next(self._running)
+            self._next += 1
+            if self._next > number:
+                return planes
+
+    def _groups(self, start: int, stop: int) -> range:
+        """Return the numbers of the groups that have frames from start to before stop."""
+        if start >= stop:
+            return range(0)
+        return range(max(0, bisect_right(self._starts, start) - 1), bisect_right(self._starts, stop - 1))
+
+    def _read_group(self, number: int) -> tuple[bytes, GroupHeader, int]:
+        """Read the chunk of a group."""
+        entry = self._entries[number]
+        if entry.offset < 0:
+            raise TruncatedError("it is not in the file")
+        self._file.seek(entry.offset)
+        chunk = read_chunk(self._file, entry.offset)
+        if chunk.type != GROUP:
+            raise FormatError(f"no group begins at byte {entry.offset}, as the index says")
+        group, at = GroupHeader.from_bytes(chunk.payload)
+        if (group.first, len(group.times)) != entry[1:]:
+            raise FormatError(f"the group at byte {entry.offset} has other frames than the index says")
+        return chunk.payload, group, at
+
+    def _lose(self, number: int, error: CodecError) -> None:
+        """Note that a group is lost, or raise the error if nothing may be."""
+        entry = self._entries[number]
+        if not self._partial:
+            raise error
+        lost = entry.first, entry.first + entry.frames
+        if lost not in self.missing:
+            self.missing = sorted([*self.missing, lost])
+            self.problems.append(f"frames {lost[0]} to {lost[1] - 1}: {error}")
+
+    def _recover(self, size_limit: int) -> Header:
+        """Walk along the chunks of a damaged file for its header and groups."""
+        header: Header | None = None
+        entries: list[_Entry] = []
+        for found in walk_chunks(_mapped(self._file), KIND, (HEAD, GROUP, INDEX)):
+            if not isinstance(found, Chunk):
+                self.problems.append(found)
+            elif found.type == HEAD and header is None:
+                header = _read_header(found, size_limit)
+            elif found.type == GROUP:
+                with suppress(CodecError):  # what cannot be read is missing
+                    group, _ = GroupHeader.from_bytes(found.payload)
+                    if not entries or group.first >= entries[-1].first + entries[-1].frames:
+                        entries.append(_Entry(found.start - 8, group.first, len(group.times)))
+            elif found.type == INDEX:
+                with suppress(CodecError):
+                    entries = _with_lost(entries, _read_entries(found.payload))
+        if header is None:
+            raise FormatError("the header is damaged or missing: nothing can be decoded without it")
+        entries = _with_lost(entries, [])
+        if all(entry.offset < 0 for entry in entries):
+            raise TruncatedError("nothing of the video is left")
+        self._entries = entries
+        for number, entry in enumerate(entries):
+            if entry.offset < 0:
+                self._lose(number, TruncatedError("they are not in the file"))
+        return header
+
+    def _read_index(self) -> list[_Entry]:
+        """Read the index from the end of the file."""
+        size = self._file.seek(0, io.SEEK_END)
+        end = size - FRAMING  # of the index: only DONE follows
+        try:
+            self._file.seek(max(end, 0))
+            if read_chunk(self._file, end).type != DONE:
+                raise FormatError("the file does not end with its last chunk")
+            self._file.seek(max(end - 4 - LENGTH.size, 0))
+            (length,) = LENGTH.unpack(self._file.read(LENGTH.size))
+            start = end - FRAMING - length
+            self._file.seek(max(start, 0))
+            chunk = read_chunk(self._file, start)
+        except CodecError as error:
+            raise TruncatedError(f"the file has no index at its end, it may be cut off: {error}") from error
+        if chunk.type != INDEX:
+            raise FormatError("the index is not in its place")
+        entries = _read_entries(chunk.payload)
+        if not entries:
+            raise FormatError("a video without frames")
+        return entries
+
+
+def _read_header(chunk: Chunk, size_limit: int) -> Header:
+    if chunk.type != HEAD:
+        raise FormatError("the header is not in its place")
+    header = Header.from_bytes(chunk.payload)
+    header.check_size(size_limit)
+    return header
+
+
+def _read_entries(payload: bytes) -> list[_Entry]:
+    """Read the payload of an INDX chunk."""
+    size = len(payload) - LENGTH.size
+    if size < 0 or size % ENTRY.size or LENGTH.unpack(payload[size:]) != (len(payload),):
+        raise FormatError(f"an index of {len(payload)} bytes")
+    entries, first, after = [], 0, PREAMBLE
+    for offset, frames in ENTRY.iter_unpack(payload[:size]):
+        if offset < after or not frames:
+            raise FormatError("an index whose groups are not in order")
+        entries.append(_Entry(offset, first, frames))
+        first, after = first + frames, offset + FRAMING
+    return entries
+
+
+def _with_lost(found: list[_Entry], index: list[_Entry]) -> list[_Entry]:
+    """Add entries without a place in the file for the frames that no group of a damaged file has."""
+    end = index[-1].first + index[-1].frames if index else found[-1].first + found[-1].frames if found else 0
+    filled, first = [], 0
+    for entry in [*(entry for entry in found if entry.first + entry.frames <= end), _Entry(-1, end, 0)]:
+        if entry.first > first:
+            filled.append(_Entry(-1, first, entry.first - first))
+        if entry.frames:
+            filled.append(entry)
+        first = entry.first + entry.frames
+    return filled
+
+
+def _mapped(file: BinaryIO) -> bytes | mmap.mmap:
+    """Return a file's bytes without reading all of them, if that is possible."""
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):  # it is in memory, or empty
+        file.seek(0)
+        return file.read()
+
+
+def _frames(payload: bytes, group: GroupHeader, at: int, header: Header, account: bool = False) -> Iterator[Decoded]:
+    """Decode the frames of a group's chunk."""
+    header.check_group(len(group.times))
+    return decode_group(payload, at, header.layout, len(group.times), header.pyramid, group.quality, account=account)
+
+
+def stream_video(source: BinaryIO, *, size_limit: int = SIZE_LIMIT) -> tuple[Header, Iterator[tuple[Planes, int]]]:
+    """Read a video from a pipe, from its first frame to its last.
+
+    Parameters
+    ----------
+    source : binary file
+        Need not be seekable.
+    size_limit : int
+        As for `open_video`.
+
+    Returns
+    -------
+    header : Header
+    frames : iterator of (planes, time)
+        As from `Video.planes`. It raises a CodecError where the file is damaged or ends too early.
+    """
+    chunks = stream_chunks(source, KIND)
+    first = next(chunks, None)
+    if first is None:
+        raise FormatError("a video without a header")
+    header = _read_header(first, size_limit)
+
+    def frames() -> Iterator[tuple[Planes, int]]:
+        entries: list[_Entry] = []
+        index: list[_Entry] | None = None
+        for chunk in chunks:
+            if index is not None or chunk.type not in (GROUP, INDEX):
+                raise FormatError(f"a chunk {chunk.type.decode('latin-1')!r} where a group or the index belongs")
+            if chunk.type == INDEX:
+                index = _read_entries(chunk.payload)
+                continue
+            group, at = GroupHeader.from_bytes(chunk.payload)
+            if group.first != sum(entry.frames for entry in entries):
+                raise FormatError(f"the group at byte {chunk.start} is not in its place")
+            entries.append(_Entry(chunk.start - 8, group.first, len(group.times)))
+            for decoded in _frames(chunk.payload, group, at, header):
+                yield crop(decoded.planes, header.format), group.times[decoded.plan.index]
+        if index != entries or not entries:
+            raise FormatError("the index does not say where the groups are")
+
+    return header, frames()
+
+
+def trace_video(source: str | Path | BinaryIO, start: int = 0, stop: int | None = None) -> Iterator[TracedFrame]:
+    """Decode frames of a video and show how each came about: vectors, modes, prediction, residual, bits.
+
+    Parameters
+    ----------
+    source : path or binary file
+    start, stop : int
+        Numbers of the first frame, and of the one after the last; by default all of them.
+
+    Yields
+    ------
+    TracedFrame
+    """
+    with open_video(source) as video:
+        yield from video.trace(start, stop)
