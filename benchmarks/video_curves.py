@@ -29,6 +29,7 @@ LIMITS = {MPEG2.name: -10, MPEG4.name: 0, MJPEG.name: -60}  # BD-rate in percent
 IDENTICAL = 100.0  # dB, of a plane without any error, as x264 counts it: infinity has no mean
 
 Rates = dict[str, dict[str, dict[str, float]]]  # rival, measure, clip or "mean": BD-rate in percent
+Doubts = dict[str, list[str]]  # clip and reason: measures and rivals
 
 
 class Measured(NamedTuple):
@@ -74,18 +75,18 @@ def measure(clips: Mapping[str, Footage], codecs: Sequence[VideoCodec]) -> Measu
     return measured
 
 
-def bd_rates(drawn: Curves, test: str) -> tuple[Rates, list[str]]:
+def bd_rates(drawn: Curves, test: str) -> tuple[Rates, Doubts]:
     """Compare the curves of one codec with those of all others.
 
     Returns
     -------
     rates : dict
         BD-rates in percent by rival, measure and clip; the clip "mean" is their mean. Without curves there are none.
-    doubts : list of str
-        Which of them are doubtful, and why.
+    doubts : dict
+        Which of them are doubtful, by clip and reason.
     """
     rates: Rates = {}
-    doubts = []
+    doubts: Doubts = {}
     for rival, measure in product((name for name in drawn if name != test), MEASURES):
         each = {}
         for clip, anchor in drawn[rival].items():
@@ -93,7 +94,8 @@ def bd_rates(drawn: Curves, test: str) -> tuple[Rates, list[str]]:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", metrics.CurveWarning)
                     each[clip] = curves.bd_rate(anchor, drawn[test][clip], measure)
-                doubts += [f"{measure} against {rival}, {clip}: {warning.message}" for warning in caught]
+                for warning in caught:
+                    doubts.setdefault(f"{clip}: {warning.message}", []).append(f"{measure} against {rival}")
         if each:
             rates.setdefault(rival, {})[measure] = each | {"mean": mean(each.values())}
     return rates, doubts
@@ -112,7 +114,7 @@ def report(measured: Measured) -> harness.Report:
     parts += ["BD-rate of tcodec against each rival, %, mean:", "", harness.table(["rival", *MEASURES], means), ""]
     parts += [f"{codec.name} at {' '.join(f'{quality:g}' for quality in codec.ladder)}" for codec in CODECS]
     parts += [f"left out: {each}" for each in measured.left_out]
-    parts += [f"doubtful: {each}" for each in doubts]
+    parts += [f"doubtful for {reason} ({', '.join(which)})" for reason, which in doubts.items()]
     targets = [
         harness.Target(f"BD-rate by {measure} against {rival}", rates[rival][measure]["mean"], "at most", limit, "%")
         for rival, limit in LIMITS.items()

@@ -184,7 +184,7 @@ class TcodecVideo:
         Keywords of `codec.encode_video`; none of them for its defaults.
     """
 
-    ladder: tuple[float, ...] = (5, 15, 30, 45, 60, 75, 85, 93)
+    ladder: tuple[float, ...] = (12, 20, 30, 45, 60, 75, 87, 94)
 
     def __init__(self, **options: Any) -> None:
         self.options = options

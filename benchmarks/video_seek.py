@@ -2,8 +2,8 @@
 
 The video is a short clip, played forth and back for ten minutes. Random frames are fetched from it, each from another
 GOP, and some GOPs are decoded in a row, as a player does. Time is CPU time; bytes are those that were read from the
-file. Frames that were fetched are compared with what decoding their GOP gives. Encoding ten minutes takes its time:
-give it a small clip, of QCIF for example.
+file. Frames that were fetched are compared with what decoding their GOP gives. Encoding ten minutes takes four minutes
+for a clip of QCIF: a small one will do.
 """
 
 import io

@@ -151,7 +151,7 @@ class Converter:
             frame = self._reformatter.reformat(frame, format=wanted, interpolation=self._interpolation, threads=1)
         planes = [_rows(plane, channels, "<u2" if wanted.endswith("le") else "u1") for plane in frame.planes]
         if wanted.endswith("le"):
-            step = 257 if self.full_range else 256  # 65535 is 255, or 60160 is 235
+            step = 257 if self.full_range else 256  # 65535 is 255, or 60160 is 235 (and RGB of that as well)
             planes = [np.minimum((plane.astype(np.uint32) + 128) // step, 255) for plane in planes]
         return tuple(plane.astype(np.uint8) for plane in planes)
 

@@ -148,8 +148,8 @@ def _mux(file: BinaryIO, muxer: str, encoder: Encoder, rate: Fraction, frames: I
     """Encode frames, all as the first one, and pack them into a file."""
     import av  # noqa: PLC0415
 
-    first = next(frames)
     try:
+        first = next(frames)
         with av.open(file, "w", format=muxer) as container:
             stream = cast("VideoStream", container.add_stream(encoder.name, rate, encoder.options))
             stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
@@ -160,6 +160,9 @@ def _mux(file: BinaryIO, muxer: str, encoder: Encoder, rate: Fraction, frames: I
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except (av.FFmpegError, OverflowError) as error:  # the second from fractions of more than 32 bits
+        first_error = error.__context__
+        if isinstance(first_error, OSError) and not isinstance(first_error, av.FFmpegError):
+            raise first_error from None  # from the file, whose end could not be written either
         raise UnsupportedError(f"FFmpeg cannot write this clip: {error}") from error
 
 

@@ -300,9 +300,9 @@ def _decode(container: InputContainer, stream: VideoStream, source: _Bytes) -> G
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
-                if number:
+                if number or packet.is_keyframe:
                     raise
-                continue  # a recording may begin in the middle of frames that need earlier ones
+                continue  # a recording may begin with frames that need others from before
             for frame in frames:
                 if frame.is_corrupt:
                     raise FormatError(f"damaged at frame {number}; {source.advice}")
@@ -310,7 +310,7 @@ def _decode(container: InputContainer, stream: VideoStream, source: _Bytes) -> G
                 number += 1
     except av.FFmpegError as error:
         raise FormatError(f"damaged at frame {number}; {source.advice}") from error
-    if container.format.name == Y4M and end != source.size():
+    if container.format.name == Y4M and number and end != source.size():
         raise TruncatedError(f"cut off in frame {number}; {source.advice}")
 
 
@@ -332,18 +332,20 @@ def _convert(frames: Iterable[VideoFrame], converter: Converter, timing: _Timing
 def _is_cut_off(file: BinaryIO) -> bool:
     """Whether a file ends before the outermost of its boxes do, or is a GIF without its last byte."""
     size = file.seek(0, SEEK_END)
-    file.seek(max(size - 1024, 0))
-    tail = file.read().rstrip(b"\0")
-    position = 0
-    while position < size:
-        file.seek(position)
-        head = file.read(16)
-        length = _box_length(head)
-        if not length:
-            break
-        position += length
+    if _read_at(file, 0, 4) == b"GIF8":
+        cut_off = not _read_at(file, max(size - 1024, 0), 1024).rstrip(b"\0").endswith(b";")
+    else:
+        position = 0
+        while position < size and (length := _box_length(_read_at(file, position, 16))):
+            position += length
+        cut_off = position > size
     file.seek(0)
-    return position > size or (head.startswith(b"GIF8") and not tail.endswith(b";"))
+    return cut_off
+
+
+def _read_at(file: BinaryIO, position: int, size: int) -> bytes:
+    file.seek(position)
+    return file.read(size)
 
 
 def _box_length(head: bytes) -> int:
@@ -354,7 +356,7 @@ def _box_length(head: bytes) -> int:
     """
     if head.startswith(b"RIFF"):
         length = int.from_bytes(head[4:8], "little")
-        return 8 + length if length and length != 0xFFFFFFFF else 0  # a pipe was written to: not known
+        return 8 + length if length != 0xFFFFFFFF else 0  # not known when it was written to a pipe
     if head.startswith((EBML, SEGMENT)):
         width = 9 - head[4].bit_length()  # as many bytes as there are leading zeros, and one
         unknown = (1 << 7 * width) - 1
@@ -414,7 +416,7 @@ def _read_timing(container: InputContainer, stream: VideoStream) -> _Timing:
 
 def _stated_rates(container: InputContainer, stream: VideoStream) -> list[Fraction]:
     """Return the rates that a file states, as FFmpeg understands them, the likeliest first."""
-    rates = stream.guessed_rate, stream.average_rate, stream.base_rate
+    rates = stream.average_rate, stream.guessed_rate, stream.base_rate
     if container.format.name == "gif":  # states none: these are guesses, such as 179/6
         rates = None, None, None
     return [rate for rate in rates if rate] or [DEFAULT_RATE]

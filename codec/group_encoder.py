@@ -21,7 +21,7 @@ ROUND_INTRA, ROUND_INTER = 0.33, 0.2
 
 
 def encode_group(
-    frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, pyramid: int, quality: float, reconstruction=None
+    frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, pyramid: int, quality: float, seen=None
 ) -> bytes:
     frames = [in_macroblocks(planes, layout) for planes in frames]
     plans = plan_gop(len(frames), pyramid)
@@ -84,8 +84,8 @@ def encode_group(
             coded.append(levels.any(axis=1).reshape(layout.grids[plane]))
         parts.append(own)
         reconstruct.filter_edges(layout, planes, coded, prediction, step)
-        if reconstruction:
-            reconstruction(plan.index, planes)
+        if seen is not None:
+            seen[plan.index] = planes
         if plan.index not in done:
             references[plan.index] = reconstruct.interpolate(tuple(planes))
             searched[plan.index] = motion.Reference(references[plan.index][0], motion.pyramid(planes[0]))

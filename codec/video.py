@@ -34,28 +34,33 @@ A file that is cut off has no index; a reader that is told to makes one by walki
 
 from __future__ import annotations
 
+import math
 import os
+import pickle
 import struct
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import repeat
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.bits import read_varint, write_varint
-from bitstreams.chunks import DONE, chunk_bytes, preamble
+from bitstreams.chunks import DONE, FRAMING, chunk_bytes, preamble
 from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
 from codec.files import atomic_open
 from codec.frames import MATRICES, SAMPLINGS, Format, Planes, from_rgb, sampling_of
 from codec.gop import PYRAMIDS
 from codec.group_encoder import encode_group
-from codec.image import SIZE_LIMIT
+from codec.rate_control import allot, encode_group_to_size
 from codec.scenes import is_cut
 from codec.syntax import Layout
 
@@ -246,6 +251,7 @@ def encode_video(
     *,
     fps: float | Fraction = 25,
     quality: float = DEFAULT_QUALITY,
+    bitrate: float | None = None,
     keyframe: int = DEFAULT_KEYFRAME,
     pyramid: int = DEFAULT_PYRAMID,
     scene_cut: bool = True,
@@ -270,6 +276,9 @@ def encode_video(
         Frames a second, if `format` does not tell it.
     quality : float
         In [0, 100], hundredths count; the scale is that of still images, at equal quantiser steps.
+    bitrate : float, optional
+        Bits a second that the file shall have, instead of a quality: `frames` are then gone through twice. An iterator,
+        which cannot be, is kept in a temporary file meanwhile, uncompressed.
     keyframe : int
         The largest number of frames in a group; each begins with a frame that stands alone.
     pyramid : int
@@ -306,17 +315,28 @@ def encode_video(
     fraction = Fraction(fps).limit_denominator(100_000)
     if fraction <= 0:
         raise CodecError(f"{fps} frames a second; it must be more than 0")
-    stream = _Planes(frames, format, fraction, yuv)
-    header = Header(stream.format, pyramid)
-    header.check_group(min(keyframe, 1))
-    keyframe = min(keyframe, LARGEST_GROUP, GROUP_PIXELS // (header.layout.rows * header.layout.columns * 256))
-    groups = _cut(stream, keyframe, scene_cut)
-    with _opened(target, force) as file:
+    if bitrate is not None and not 0 < bitrate < math.inf:
+        raise CodecError(f"{bitrate} bits a second; it must be more than 0")
+    with ExitStack() as stack:
+        if bitrate is not None and iter(frames) is frames:
+            frames = stack.enter_context(_Replay(frames))
+        stream = _Planes(frames, format, fraction, yuv)
+        header = Header(stream.format, pyramid)
+        header.check_group(1)
+        pixels = header.layout.rows * header.layout.columns * 256
+        cutter = partial(_cut, keyframe=min(keyframe, LARGEST_GROUP, GROUP_PIXELS // pixels), scene_cut=scene_cut)
+        quality = round(100 * quality) / 100
+        targets: Iterable[int | None] = repeat(None)
+        if bitrate is not None:
+            first_pass = _encode(cutter(stream), targets, header, quality, executor, None)
+            targets = _budget(((group, len(data)) for group, data, _ in first_pass), header, bitrate)
+            stream = _Planes(frames, format, fraction, yuv)
+        file = stack.enter_context(_opened(target, force))
         writer = _Writer(file, header)
         stop: BaseException | None = None
         try:
-            for group, data in _encode(groups, header, quality, executor, reconstruction):
-                writer.group(GroupHeader(group.first, round(100 * quality) / 100, group.times), data)
+            for group, data, chosen in _encode(cutter(stream), targets, header, quality, executor, reconstruction):
+                writer.group(GroupHeader(group.first, chosen, group.times), data)
                 if progress is not None:
                     progress(len(group.frames))
         except BaseException as error:
@@ -338,6 +358,30 @@ def _check_options(quality: float, keyframe: int, pyramid: int, yuv: str) -> Non
         raise CodecError(f"a pyramid of {pyramid} frames; known are {', '.join(map(str, PYRAMIDS))}")
     if yuv not in SAMPLINGS:
         raise CodecError(f"unknown sampling {yuv!r}; known are {', '.join(SAMPLINGS)}")
+
+
+class _Replay:
+    """An iterator of frames that can be gone through again: the first time on, what it gave is in a file."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._frames = iter(frames)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._kept = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._file.seek(0)
+        for _ in range(self._kept):
+            yield pickle.load(self._file)  # what this process has written there itself
+        for frame in self._frames:
+            pickle.dump(frame, self._file, protocol=5)
+            self._kept += 1
+            yield frame
 
 
 class _Planes:
@@ -420,37 +464,62 @@ def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:
     yield group
 
 
+def _budget(sizes: Iterable[tuple[_Group, int]], header: Header, bitrate: float) -> list[int | None]:
+    """Turn the sizes of a first pass into the bytes that each group may take."""
+    taken, overhead, last = [], len(preamble(KIND)) + len(header.to_bytes()) + 3 * FRAMING + LENGTH.size, 0
+    for group, size in sizes:
+        taken.append(size)
+        overhead += FRAMING + ENTRY.size + len(GroupHeader(group.first, 0, group.times).to_bytes())
+        last = group.times[-1]
+    seconds = last * header.format.tick + 1 / header.format.rate
+    return [*allot(taken, int(bitrate * seconds / 8) - overhead)]
+
+
 def _encode(
     groups: Iterable[_Group],
+    targets: Iterable[int | None],
     header: Header,
     quality: float,
     executor: Executor | None,
     reconstruction: Callable[[int, Planes], object] | None,
-) -> Iterator[tuple[_Group, bytes]]:
-    """Encode groups, here or in an executor, and give them back in order."""
+) -> Iterator[tuple[_Group, bytes, float]]:
+    """Encode groups, here or in an executor; give them back in order, with their bytes and qualities."""
     if executor is None:
-        for group in groups:
-            shown = None
+        for group, target in zip(groups, targets, strict=False):
+            seen: dict[int, list[NDArray[np.uint8]]] = {}  # of the last trial, if there are several
+            data, chosen = _encode_group(group.frames, header, quality, target, seen if reconstruction else None)
             if reconstruction is not None:
-                show, first = reconstruction, group.first
-                shown = lambda index, planes: show(first + index, crop(planes, header.format))  # noqa: E731
-            yield group, encode_group(group.frames, header.layout, header.pyramid, quality, shown)
+                for index in sorted(seen):
+                    reconstruction(group.first + index, crop(seen[index], header.format))
+            yield group, data, chosen
         return
-    waiting: deque[tuple[_Group, Future[bytes]]] = deque()
+    waiting: deque[tuple[_Group, Future[tuple[bytes, float]]]] = deque()
     ahead = 2 * (os.cpu_count() or 1)  # groups on their way: enough to keep workers busy, little enough to hold
     try:
-        for group in groups:
-            future = executor.submit(encode_group, group.frames, header.layout, header.pyramid, quality)
-            waiting.append((group, future))
+        for group, target in zip(groups, targets, strict=False):
+            waiting.append((group, executor.submit(_encode_group, group.frames, header, quality, target)))
             if len(waiting) >= ahead:
                 ready, future = waiting.popleft()
-                yield ready, future.result()
+                yield ready, *future.result()
         while waiting:
             ready, future = waiting.popleft()
-            yield ready, future.result()
+            yield ready, *future.result()
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def _encode_group(
+    frames: list[Planes],
+    header: Header,
+    quality: float,
+    target: int | None,
+    seen: dict[int, list[NDArray[np.uint8]]] | None = None,
+) -> tuple[bytes, float]:
+    """Encode a group at a quality, or to a number of bytes; note what a decoder will see of it."""
+    if target is not None:
+        return encode_group_to_size(frames, header.layout, header.pyramid, target, quality, seen)
+    return encode_group(frames, header.layout, header.pyramid, quality, seen), quality
 
 
 def crop(planes: Sequence[NDArray[np.uint8]], format: Format) -> Planes:

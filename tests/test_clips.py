@@ -14,10 +14,12 @@ import av
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image
+from av.stream import Disposition
+from PIL import Image, ImageSequence
 
 from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
-from codec import clip_writer, color
+from codec import clip_writer, clips, color
+from codec.clip_frames import Converter
 from codec.clip_writer import SUFFIXES, write_clip
 from codec.clips import open_clip
 from codec.frames import Format, from_rgb, to_rgb
@@ -139,12 +141,17 @@ def write(tmp_path, name, format, frames, **options):
     return path, notes
 
 
+def owner(array):
+    """Return the array whose memory this one shows."""
+    return array if array.base is None or not isinstance(array.base, np.ndarray) else owner(array.base)
+
+
 def assert_same(frames, expected):
     assert len(frames) == len(expected)
     for planes, others in zip(frames, expected, strict=True):
         assert len(planes) == len(others)
         for plane, other in zip(planes, others, strict=True):
-            assert plane.dtype == np.uint8 and plane.flags.c_contiguous
+            assert plane.dtype == np.uint8 and plane.flags.c_contiguous and owner(plane).flags.owndata
             np.testing.assert_array_equal(plane, other)
 
 
@@ -295,6 +302,56 @@ def test_transparency_is_shown_on_white():
     assert notes == ["RGB becomes 4:2:0"]
 
 
+def test_transparency_beside_luma_and_chroma():
+    planes = [np.full(shape, 100, np.uint8) for shape in ((26, 38), (13, 19), (13, 19))]
+    alpha = np.full((26, 38), 255, np.uint8)
+    alpha[:, 20:] = 0
+    format, ((luma, cb, cr),), _, notes = read(
+        encode("matroska", "ffv1", "yuva420p", [[*planes, alpha]], color_range=1)
+    )
+    assert (format.sampling, format.full_range) == ("420", False)
+    assert notes == ["what is transparent is shown on white"]
+    for plane, (half, white) in zip((luma, cb, cr), ((20, 235), (10, 128), (10, 128)), strict=True):
+        assert np.abs(plane[:, :half] - 100.0).max() <= 2 and (plane[:, half:] == white).all()
+
+
+def test_transparency_of_more_bits():
+    planes = [np.full((26, 38), level, np.uint16) for level in (700, 512, 512, 1023)]
+    format, ((luma, cb, cr),), _, notes = read(encode("matroska", "ffv1", "yuva444p10le", [planes], color_range=1))
+    assert (format.sampling, notes) == ("444", ["10 bits a sample are rounded to 8"])
+    assert (luma == 175).all() and (cb == 128).all() and (cr == 128).all()
+
+
+def make_frame(pixel_format, planes, **tags):
+    frame = av.VideoFrame(*planes[0].shape[::-1], pixel_format)
+    for plane, source in zip(frame.planes, planes, strict=True):
+        np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width] = source
+    for name, value in tags.items():
+        setattr(frame, name, value)
+    return frame
+
+
+def test_old_names_of_formats_say_that_the_range_is_full():
+    rng = np.random.default_rng(0)
+    planes = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((26, 38), (26, 19), (26, 19))]
+    frame = make_frame("yuvj422p", planes)
+    assert frame.color_range == 0
+    converter = Converter(frame)
+    assert (converter.full_range, converter.sampling) == (True, "420")
+    np.testing.assert_array_equal(converter(frame)[0], planes[0])
+
+
+def test_rows_may_be_stored_upside_down():
+    luma = picture()[..., 0].copy()
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=38, height=26, format=av.VideoFormat("gray"), time_base=Fraction(1, 25))
+    graph.link_nodes(source, graph.add("vflip"), graph.add("buffersink")).configure()
+    graph.push(make_frame("gray", [luma]))
+    frame = graph.pull()
+    assert frame.planes[0].line_size < 0
+    np.testing.assert_array_equal(Converter(frame)(frame)[0], luma[::-1])
+
+
 @pytest.mark.parametrize(
     ("colorspace", "size", "matrix"),
     [
@@ -331,7 +388,7 @@ def turn(data, matrix):
         ((1, 0, 0, 1), lambda plane: plane),
         ((0, 1, -1, 0), lambda plane: np.rot90(plane, -1)),  # what a phone held upright writes
         ((-1, 0, 0, -1), lambda plane: np.rot90(plane, 2)),
-        ((0, -1, 1, 0), lambda plane: np.rot90(plane)),
+        ((0, -1, 1, 0), np.rot90),
         ((-1, 0, 0, 1), np.fliplr),
         ((1, 0, 0, -1), np.flipud),
         ((0, 1, 1, 0), np.transpose),
@@ -346,10 +403,20 @@ def test_frames_are_turned_as_the_file_asks_for(matrix, upright):
     assert notes == ([] if matrix == (1, 0, 0, 1) else ["the frames are turned, as the file asks for"])
 
 
+def test_a_picture_is_a_clip_and_its_exif_is_left_alone():
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees
+    data = io.BytesIO()
+    Image.fromarray(picture()).save(data, "PNG", exif=exif)
+    _, frames, _, notes = read(data.getvalue())
+    assert_same(frames, [from_rgb(picture())])
+    assert notes == ["RGB becomes 4:2:0"]
+
+
 def test_other_things_in_the_file_are_noted():
     out = io.BytesIO()
     with av.open(out, "w", format="matroska") as container:
-        small, large = (container.add_stream("ffv1", 25, width=size, height=size) for size in (16, 32))
+        small, large = (container.add_stream("libx264", 25, width=size, height=size) for size in (16, 32))
         sound = container.add_stream("pcm_s16le", 8000, layout="mono")
         small.pix_fmt = large.pix_fmt = "yuv420p"
         large.codec_context.sample_aspect_ratio = Fraction(12, 11)
@@ -394,9 +461,9 @@ def test_constant_rates_come_out_exactly(muxer, codec, rate):
 @pytest.mark.parametrize("rate", [10, 12, 15, 20, 25, 30, 50])
 def test_whole_rates_are_found_behind_the_delays_of_a_gif(tmp_path, rate):
     format = make_format(rate=Fraction(rate), width=8, height=8)
-    path, _ = write(tmp_path, "clip.gif", format, numbered(smooth(format, 20)))
+    path, _ = write(tmp_path, "clip.gif", format, numbered(smooth(format, 7)))
     found, _, times, _ = read(path)
-    assert (found.rate, found.tick, times) == (rate, Fraction(1, rate), list(range(20)))
+    assert (found.rate, found.tick, times) == (rate, Fraction(1, rate), list(range(7)))
 
 
 @pytest.mark.parametrize("muxer", ["mp4", "mov"])
@@ -423,10 +490,29 @@ def test_a_late_start_does_not_count():
     assert (format.tick, times) == (Fraction(1, 25), list(range(6)))
 
 
+def test_frames_that_an_edit_list_leaves_out():
+    data = encode_noise("mp4", number=10, options={"bf": "0"})
+    place = data.index(b"elst") + 16  # ISO/IEC 14496-12, 8.6.6: where in the media the clip begins
+    assert data[place : place + 4] == bytes(4)
+    with open_clip(io.BytesIO(data[:place] + (3 * 512).to_bytes(4) + data[place + 4 :])) as clip:
+        assert (clip.format.rate, clip.length) == (25, 7)
+        pairs = list(clip)
+    assert [time for _, time in pairs] == list(range(7))
+    assert_same([planes for planes, _ in pairs], read(data)[1][3:])
+
+
+def test_timestamps_that_are_all_the_same():
+    data = encode_noise("matroska", number=2, options={"bf": "0"})
+    assert data.count(b"\x81\x00\x28") == 1  # the second block, at 40 ms
+    _, _, times, notes = read(data.replace(b"\x81\x00\x28", b"\x81\x00\x00"))
+    assert (times, notes) == ([0, 1], ["there are no timestamps in it; 25 frames a second are assumed"])
+
+
 def test_no_timestamps():
-    _, frames, times, notes = read(encode_noise("h264"))
-    assert times == list(range(len(frames))) == list(range(6))
-    assert notes == ["there are no timestamps in it; 25 frames a second are assumed"]
+    for number in (1, 6):
+        _, frames, times, notes = read(encode_noise("h264", number=number))
+        assert times == list(range(len(frames))) == list(range(number))
+        assert notes == ["there are no timestamps in it; 25 frames a second are assumed"]
 
 
 def test_a_clock_that_is_set_back():
@@ -437,7 +523,7 @@ def test_a_clock_that_is_set_back():
     assert steps[:5] == steps[6:] == [3000, 4000, 3000, 10000, 3000] and steps[5] > 0
 
 
-def test_timestamps_that_do_not_rise(monkeypatch):
+def test_timestamps_that_do_not_rise():
     data = encode_noise("matroska", times=[0, 40, 41, 200, 240, 280], tick=Fraction(1, 1000), options={"bf": "0"})
     # The third block of the cluster, at 41 ms, is given the time of the second.
     assert data.count(b"\x81\x00\x29") == 1
@@ -519,6 +605,13 @@ def test_transparent_pictures(tmp_path):
     assert notes == ["RGB becomes 4:2:0", "what is transparent is shown on white"]
 
 
+def test_colour_profiles_of_pictures(tmp_path):
+    folder = fill(tmp_path / "frames", {})
+    for name in ("1.png", "2.png"):
+        Image.fromarray(picture()).save(folder / name, icc_profile=b"a profile")
+    assert read(folder)[3] == ["colour profiles are left out", "RGB becomes 4:2:0"]
+
+
 def test_folders_that_are_no_clip(tmp_path):
     with pytest.raises(UnsupportedError, match="no pictures"):
         read(fill(tmp_path / "empty", {}))
@@ -558,13 +651,21 @@ def test_a_playlist_opens_nothing_else(tmp_path, monkeypatch):
         read(playlist)
 
 
-def test_sound_and_pictures_are_no_video():
+def test_a_record_and_its_cover_are_no_video():
     out = io.BytesIO()
-    with av.open(out, "w", format="wav") as container:
-        stream = container.add_stream("pcm_s16le", 8000, layout="mono")
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+    with av.open(out, "w", format="mp4") as container:
+        sound = container.add_stream("aac", 8000, layout="mono")
+        cover = container.add_stream("mjpeg", 1, width=16, height=16, pix_fmt="yuvj420p")
+        cover.disposition = Disposition.attached_pic
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), "fltp", "mono")
         samples.sample_rate = 8000
-        container.mux(stream.encode(samples))
+        for stream, frame in (
+            (cover, av.VideoFrame(16, 16, "yuvj420p")),
+            (cover, None),
+            (sound, samples),
+            (sound, None),
+        ):
+            container.mux(stream.encode(frame))
     with pytest.raises(UnsupportedError, match="no video in it"):
         read(out.getvalue())
 
@@ -598,15 +699,39 @@ def test_files_that_are_cut_off(muxer, codec):
     )
     read(data)
     for size in (len(data) - 1, len(data) - 20, len(data) // 2):
-        with pytest.raises(TruncatedError, match="cut off.*ffmpeg"):
+        with pytest.raises(TruncatedError, match=r"cut off.*ffmpeg"):
             read(data[:size])
 
 
-def test_a_matroska_from_a_pipe_does_not_know_its_length():
+def test_a_long_box_that_is_cut_off():
+    data = encode_noise("mp4")
+    place = data.index(b"\0\0\0\x08free")
+    size, kind = struct.unpack(">I4s", data[place + 8 : place + 16])
+    assert kind == b"mdat"
+    data = data[:place] + struct.pack(">I4sQ", 1, b"mdat", size + 8) + data[place + 16 :]  # ISO/IEC 14496-12, 4.2
+    assert len(read(data)[1]) == 6
+    with pytest.raises(TruncatedError):
+        read(data[: place + 8 + size - 1])
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi"])
+def test_what_was_written_to_a_pipe_does_not_know_its_length(suffix):
     sink = Sink()
-    format = make_format()
-    write_clip(sink, format, numbered(smooth(format, 3)), suffix=".mkv")
+    write_clip(sink, make_format(), numbered(smooth(make_format(), 3)), suffix=suffix)
     assert len(read(sink.data)[1]) == 3
+
+
+def test_a_frame_that_lacks_its_end():
+    with pytest.raises(FormatError, match="damaged at frame"):
+        read(encode_noise("h264")[:-7])
+
+
+def test_what_cannot_be_read_from_a_pipe(monkeypatch):
+    monkeypatch.setattr(clips, "READ_SIZE", 2048)  # FFmpeg can go back so far
+    data = encode_noise("mp4", number=12)
+    assert len(data) > 4 * 2048
+    with pytest.raises(FormatError, match="save it to a file first"):
+        read(Pipe(data))
 
 
 @pytest.mark.parametrize("stream", [io.BytesIO, Pipe])
@@ -621,21 +746,28 @@ def test_y4m_that_is_cut_off(stream):
 
 def test_damage():
     data = encode("mov", "png", "rgb24", [[picture(phase=phase)] for phase in range(4)])
-    third = [start for start in range(len(data)) if data.startswith(b"\x89PNG", start)][2]
+    first, _, third, _ = (start for start in range(len(data)) if data.startswith(b"\x89PNG", start))
     with open_clip(io.BytesIO(data[: third + 60] + bytes(40) + data[third + 100 :])) as clip:
         assert [time for _, time in (next(clip), next(clip))] == [0, 1]
-        with pytest.raises(FormatError, match="damaged at frame 2.*ffmpeg"):
+        with pytest.raises(FormatError, match=r"damaged at frame 2.*ffmpeg"):
             list(clip)
+    with pytest.raises(FormatError, match="damaged at frame 0"):
+        read(data[: first + 60] + bytes(40) + data[first + 100 :])
 
 
-def test_a_recording_may_begin_in_the_middle():
-    data = encode_noise("mpegts", number=12, options={"g": "6", "bf": "0"})
-    with av.open(io.BytesIO(data)) as container:
-        places = [packet.pos for packet in container.demux(video=0)]
-    tables = data[: places[0]]
-    _, frames, times, _ = read(tables + data[places[2] :])
-    assert_same(frames, read(data)[1][6:])
-    assert times == list(range(6))
+def test_a_recording_may_begin_with_frames_that_need_others():
+    data = encode_noise("webm", "libvpx", number=9, options={"g": "5", "deadline": "realtime"})
+    out = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(out, "w", format="webm") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        assert [number for number, packet in enumerate(packets) if packet.is_keyframe] == [0, 5]
+        for packet in packets[3:]:
+            packet.stream = stream
+            container.mux(packet)
+    _, frames, times, _ = read(out.getvalue())
+    assert_same(frames, read(data)[1][5:])
+    assert times == [0, 1, 2, 3]
 
 
 def test_frames_that_change_their_size():
@@ -643,7 +775,7 @@ def test_frames_that_change_their_size():
     data += encode("mjpeg", "mjpeg", "yuvj420p", noise(make_format(width=64), 2))
     with open_clip(io.BytesIO(data)) as clip:
         next(clip), next(clip)
-        with pytest.raises(UnsupportedError, match="from 38 x 26 pixels.*to 64 x 26 pixels"):
+        with pytest.raises(UnsupportedError, match=r"from 38 x 26 pixels.*to 64 x 26 pixels"):
             next(clip)
 
 
@@ -690,7 +822,7 @@ def test_h264_keeps_all_but_a_little(tmp_path, suffix, matrix, full_range, sampl
     found, back, times, _ = read(path)
     assert (found, times, notes) == (format, list(range(5)), [])
     for planes, others in zip(back, frames, strict=True):
-        assert all(psnr(plane, other) > 38 for plane, other in zip(planes, others, strict=True))
+        assert all(psnr(plane, other) > 48 for plane, other in zip(planes, others, strict=True))
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -750,7 +882,7 @@ def test_avi(tmp_path, sampling, full_range, matrix):
     assert (times, notes) == ([0, 1, 2], ["gray is stored as 4:2:0"] if sampling == "400" else [])
     for planes, others in zip(back, frames, strict=True):
         shown = to_rgb(others, full_range=full_range, matrix=matrix)
-        assert psnr(to_rgb(planes), shown if shown.ndim == 3 else color.gray_to_rgb(shown)) > 36
+        assert psnr(to_rgb(planes), shown if shown.ndim == 3 else color.gray_to_rgb(shown)) > 45
 
 
 @pytest.mark.parametrize("sampling", ["400", "444"])
@@ -762,7 +894,10 @@ def test_gif(tmp_path, sampling):
     assert (found.rate, found.width, found.height, times, notes) == (20, 38, 26, [0, 1, 2, 3], [])
     for planes, others in zip(back, frames, strict=True):
         shown = to_rgb(others, full_range=False, matrix="bt709")
-        assert psnr(to_rgb(planes), shown if shown.ndim == 3 else color.gray_to_rgb(shown)) > 30
+        if sampling == "400":  # has at most 256 levels
+            np.testing.assert_array_equal(to_rgb(planes), color.gray_to_rgb(shown))
+        else:
+            assert psnr(to_rgb(planes), shown) > 30
 
 
 def test_delays_of_a_gif(tmp_path):
@@ -770,16 +905,14 @@ def test_delays_of_a_gif(tmp_path):
     frames = smooth(format, 5)
     path, notes = write(tmp_path, "clip.gif", format, list(zip(frames, [0, 20, 50, 700, 1000], strict=True)))
     with Image.open(path) as image:
-        delays = [image.info["duration"] for image.n_frames_seek in range(0)]
-        for number in range(5):
-            image.seek(number)
-            delays.append(image.info["duration"])
+        delays = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
     assert (delays[:4], notes) == ([20, 30, 650, 300], [])
     _, notes = write(tmp_path, "rounded.gif", format, list(zip(frames, [0, 33, 67, 100, 133], strict=True)))
     assert notes == ["times of frames are rounded to 1/100 s"]
     path, notes = write(tmp_path, "fast.gif", format, list(zip(frames, [0, 1, 2, 3, 4], strict=True)))
     assert len(notes) == 2 and "slow" in notes[1]
-    assert read(path)[2] == [0, 1, 2, 3, 4]
+    with Image.open(path) as image:
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(image)][:4] == [10] * 4
 
 
 def test_colours_of_a_gif_are_chosen_for_each_frame(tmp_path):
@@ -846,22 +979,46 @@ def test_pipes(tmp_path):
         assert not sink.data
 
 
-def test_what_cannot_be_written(tmp_path):
+def test_case_of_extensions_does_not_count(tmp_path):
+    path, _ = write(tmp_path, "clip.Y4M", make_format(), numbered(smooth(make_format(), 1)))
+    assert path.read_bytes().startswith(b"YUV4MPEG2")
+
+
+def test_times_may_begin_anywhere():
+    format = make_format()
+    late = [(planes, time + 100) for planes, time in numbered(smooth(format, 3))]
+    assert write_clip(io.BytesIO(), format, late) == []
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "/"])
+def test_frames_that_cannot_be_written(tmp_path, suffix):
     format = make_format()
     frames = smooth(format, 3)
+    with pytest.raises(UnsupportedError, match="no frames"):
+        write(tmp_path, "clip", format, [], suffix=suffix)
+    sink = Sink()
+    with pytest.raises(UnsupportedError, match="no frames"):
+        write_clip(sink, format, [])
+    assert not sink.data
+    with pytest.raises(UnsupportedError, match=r"planes of shapes \[\(26, 38\)\]"):
+        write(tmp_path, "clip", format, [(frames[0][:1], 0)], suffix=suffix)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UnsupportedError, match="planes of shapes"):
+        write(tmp_path, "clip", format, numbered([frames[0], noise(make_format(width=40), 1)[0]]), suffix=suffix)
+    with pytest.raises(UnsupportedError, match="must rise, and 1 comes after 1"):
+        write(tmp_path, "clip", format, [(planes, 1) for planes in frames], suffix=suffix, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == (["clip"] if suffix == "/" else [])
+
+
+def test_files_that_cannot_be_written(tmp_path):
+    frames = numbered(smooth(make_format(), 2))
     for name, message in (("clip.wmv", r"'\.wmv'; known are \.avi"), ("clip", "no extension")):
         with pytest.raises(UnsupportedError, match=message):
-            write(tmp_path, name, format, numbered(frames))
-    for suffix in (*SUFFIXES, "/"):
-        with pytest.raises(UnsupportedError, match="no frames"):
-            write(tmp_path, "clip", format, [], suffix=suffix)
-        with pytest.raises(UnsupportedError, match="must rise, and 1 comes after 1"):
-            write(tmp_path, "a" + suffix, format, [(planes, 1) for planes in frames], suffix=suffix)
-        with pytest.raises(UnsupportedError, match="planes of shapes"):
-            write(tmp_path, "b" + suffix, format, numbered([frames[0], frames[1][:1]]), suffix=suffix)
-    with pytest.raises(UnsupportedError, match="FFmpeg cannot write this clip"):
-        write(tmp_path, "clip.mp4", replace(format, tick=Fraction(1, 1 << 40)), numbered(frames))
-    assert not list(tmp_path.glob("*.*"))
+            write(tmp_path, name, make_format(), frames)
+    for format in (make_format(tick=Fraction(1, 1 << 40)), make_format(rate=Fraction(1 << 40, 3))):
+        with pytest.raises(UnsupportedError, match="FFmpeg cannot write this clip"):
+            write(tmp_path, "clip.mp4", format, frames)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -948,22 +1105,32 @@ def test_a_pipe_is_read_as_frames_are_asked_for():
     assert (clip.format, number) == (format, 99)
 
 
-def test_the_stream_of_the_caller_stays_open_and_a_file_is_closed(tmp_path):
-    data = encode_noise("mp4")
-    stream = io.BytesIO(data)
+def test_the_stream_of_the_caller_stays_open():
+    stream = io.BytesIO(encode_noise("mp4"))
     with open_clip(stream) as clip:
         next(clip)
     assert not stream.closed
     assert list(clip) == []
+
+
+def test_files_are_closed(tmp_path, monkeypatch):
+    files, original = [], Path.open
+
+    def record(path, *args, **options):
+        files.append(original(path, *args, **options))
+        return files[-1]
+
+    monkeypatch.setattr(Path, "open", record)
     path = tmp_path / "clip.mp4"
-    path.write_bytes(data)
-    opened = (
-        {Path(link).resolve() for link in Path("/proc/self/fd").iterdir()} if Path("/proc/self/fd").exists() else set()
-    )
+    path.write_bytes(encode_noise("mp4"))
     with open_clip(path) as clip:
         next(clip)
-    path.unlink()
-    assert path not in opened
+        assert not files[-1].closed
+    assert files[-1].closed
+    path.write_bytes(b"no video")
+    with pytest.raises(FormatError):
+        open_clip(path)
+    assert files[-1].closed
 
 
 def test_importing_waits_for_nothing_slow():

@@ -1,9 +1,10 @@
 """What the subcommands share: from the names on the command line to jobs, and from jobs to an exit status.
 
-    inputs -> find: files, in folders too -> plan: which output each has -> run: read, job, write; bar and report
+    inputs -> find: files, in folders too -> plan: which output each has -> run: a job for each; bar and report
 
-A job turns the bytes of one input into the bytes of its output. One that fails does not stop the others: its error is
-reported when all are through.
+A job reads one input and writes its output. One that fails does not stop the others: its error is reported when all are
+through. Pictures are small and many: with several processes, each takes a picture at a time. Videos are long and few:
+they are worked on here, one after another, so that Ctrl-C ends them at once; the processes may share a video's groups.
 """
 
 from __future__ import annotations
@@ -14,42 +15,64 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 from bitstreams.errors import CodecError
-from codec.files import atomic_write, refuse_existing
+from codec.clip_writer import SUFFIXES
+from codec.files import FORMATS, PICTURES, atomic_write, refuse_existing
 from codec.image import SIZE_LIMIT
+
+if TYPE_CHECKING:  # `tcodec --help` has no use for it
+    from tqdm import tqdm
 
 __all__ = [
     "FAILED",
     "LOSSES",
     "STANDARD",
     "Job",
-    "Product",
+    "Kind",
+    "Outcome",
     "Task",
     "add_reading_options",
     "add_writing_options",
     "amount",
+    "destination",
     "explain",
     "find",
+    "first_bytes",
+    "frame_bar",
+    "is_folder",
     "plan",
+    "positive",
     "print_json",
+    "processes",
     "read",
     "report",
     "run",
+    "say",
     "terminate",
+    "write",
 ]
 
 STANDARD = Path("-")  # standard input or output
 FAILED, LOSSES = 1, 3  # exit statuses
 UNITS = {"k": 1_000, "M": 1_000_000}
+NAMES_OF_FILES = PICTURES | {*FORMATS, *SUFFIXES, ".tjpg", ".tvid"}  # a folder that is called so would be a mistake
+
+
+class Kind(NamedTuple):
+    """What an output is: a video or a picture, and the extension that it gets."""
+
+    video: bool
+    suffix: str
 
 
 class Task(NamedTuple):
@@ -57,51 +80,44 @@ class Task(NamedTuple):
 
     source: Path
     target: Path
-
-
-class Product(NamedTuple):
-    """What a job makes of an input.
-
-    Attributes
-    ----------
-    data : bytes
-        The output.
-    line : str
-        What was done, for people.
-    losses : sequence of str
-        What could not be decoded.
-    """
-
-    data: bytes
-    line: str
-    losses: Sequence[str] = ()
-
-
-Job = Callable[[bytes, Task, argparse.Namespace], Product]
+    video: bool
 
 
 class Outcome(NamedTuple):
-    """What is known of a task when it is through: of a product all but its data, or what to print for an error."""
+    """What came of a task.
 
-    line: str = ""
+    Attributes
+    ----------
+    lines : sequence of str
+        What was done, for people.
+    losses : sequence of str
+        What could not be decoded.
+    error : str
+        What to print for an error.
+    """
+
+    lines: Sequence[str] = ()
     losses: Sequence[str] = ()
     error: str = ""
 
 
-def add_writing_options(parser: argparse.ArgumentParser, inputs: str, output: str) -> None:
+Job = Callable[[Task, argparse.Namespace], Outcome]
+
+
+def add_writing_options(parser: argparse.ArgumentParser, inputs: str, output: str, jobs: str) -> None:
     """Add the arguments of subcommands that write a file for each input; the texts are for --help."""
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=inputs)
     parser.add_argument("-o", "--output", metavar="OUT", help=output)
     parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
-    parser.add_argument(
-        "-j", "--jobs", type=_positive, default=1, metavar="N", help="work on N files at a time (default: %(default)s)"
-    )
+    parser.add_argument("-j", "--jobs", type=positive, default=1, metavar="N", help=f"{jobs} (default: %(default)s)")
     _add_size_limit(parser)
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of subcommands that examine `.tjpg` files."""
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a .tjpg file, a folder of them, or - for stdin")
+    """Add the arguments of subcommands that examine `.tjpg` and `.tvid` files."""
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="a .tjpg or .tvid file, a folder of them, or - for stdin"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON object, or a list of them for several files")
     _add_size_limit(parser)
 
@@ -112,7 +128,7 @@ def _add_size_limit(parser: argparse.ArgumentParser) -> None:
         type=amount,
         default=SIZE_LIMIT,
         metavar="PIXELS",
-        help="refuse pictures of more pixels; 1k is 1000, 1M a million (default: %(default)s)",
+        help="refuse pictures and frames of more pixels; 1k is 1000, 1M a million (default: %(default)s)",
     )
 
 
@@ -128,7 +144,8 @@ def amount(text: str) -> int:
     return int(value)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number above 0, for argparse."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
@@ -174,7 +191,9 @@ def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[Path,
     return found
 
 
-def plan(inputs: Sequence[str], output: str | None, extensions: Collection[str], suffix: str) -> list[Task]:
+def plan(
+    inputs: Sequence[str], output: str | None, extensions: Collection[str], kind_of: Callable[[Path], Kind]
+) -> list[Task]:
     """Decide where the output of each input goes.
 
     Parameters
@@ -183,8 +202,8 @@ def plan(inputs: Sequence[str], output: str | None, extensions: Collection[str],
         As for `find`.
     output : str, optional
         A file, a folder, or "-"; by default each output is beside its input.
-    suffix : str
-        Extension of outputs that are not named one by one.
+    kind_of : function of (input) -> Kind
+        What an input becomes; its extension counts for outputs that are not named one by one.
 
     Returns
     -------
@@ -197,28 +216,63 @@ def plan(inputs: Sequence[str], output: str | None, extensions: Collection[str],
     """
     found = find(inputs, extensions)
     many = len(inputs) > 1 or Path(inputs[0]).is_dir()
-    into_folder = output is not None and (many or output.endswith("/") or Path(output).is_dir())
-    if output is not None and many and (output == "-" or Path(output).is_file()):
-        raise CodecError(f"{output}: several outputs need a folder")
+    folder = output is not None and is_folder(output)
+    into_folder = output is not None and (many or folder)
+    if output is not None and many and not folder:
+        if output == "-" or Path(output).is_file() or Path(output).suffix.lower() in NAMES_OF_FILES:
+            raise CodecError(f"{output}: several outputs need a folder")
     if (many or into_folder) and any(source == STANDARD for source, _ in found):
         raise CodecError("-: standard input goes alone, and to a file or to standard output")
     tasks: dict[Path, Task] = {}
     for source, relative in found:
+        kind = kind_of(source)
         if output is None:
-            target = STANDARD if source == STANDARD else source.with_suffix(suffix)
+            target = STANDARD if source == STANDARD else source.with_suffix(kind.suffix)
         else:
-            target = Path(output) / relative.with_suffix(suffix) if into_folder else Path(output)
+            target = Path(output) / relative.with_suffix(kind.suffix) if into_folder else Path(output)
         if target in tasks and target != STANDARD:
             raise CodecError(
                 f"{tasks[target].source} and {source} would both be written to {target}; rename one of them"
             )
-        tasks[target] = Task(source, target)
+        tasks[target] = Task(source, target, kind.video)
     return list(tasks.values())
 
 
 def read(source: Path) -> bytes:
     """Read a file, or standard input."""
     return sys.stdin.buffer.read() if source == STANDARD else source.read_bytes()
+
+
+def is_folder(output: str) -> bool:
+    """Tell whether an output is a folder, or is named so with / at the end."""
+    return output.endswith("/") or Path(output).is_dir()
+
+
+def first_bytes(source: Path, size: int = 16) -> bytes:
+    """Return what a file or standard input begins with, and leave it there; nothing of what is no file."""
+    if source == STANDARD:
+        return sys.stdin.buffer.peek(size)[:size]  # type: ignore[attr-defined]  # it is a BufferedReader
+    if not source.is_file():
+        return b""
+    with source.open("rb") as file:
+        return file.read(size)
+
+
+def destination(task: Task) -> Path | BinaryIO:
+    """Return where a task writes: a path, in a folder that exists from here on, or standard output."""
+    if task.target == STANDARD:
+        return sys.stdout.buffer
+    task.target.parent.mkdir(parents=True, exist_ok=True)
+    return task.target
+
+
+def write(task: Task, data: bytes, force: bool) -> None:
+    """Write the output of a task, whole or not at all."""
+    target = destination(task)
+    if isinstance(target, Path):
+        atomic_write(target, data, force=force)
+    else:
+        target.write(data)
 
 
 def print_json(records: Sequence[dict[str, Any]], inputs: Sequence[str]) -> None:
@@ -237,7 +291,7 @@ def explain(error: BaseException, name: str | Path = "") -> str:
     error : BaseException
         What was raised.
     name : str or Path
-        The file that it was raised for, unless the error knows better.
+        The file that it was raised for, unless the error knows better, or says it already.
 
     Returns
     -------
@@ -246,7 +300,7 @@ def explain(error: BaseException, name: str | Path = "") -> str:
     if isinstance(error, OSError) and error.strerror:
         name, message = error.filename or name, error.strerror
     else:
-        message = str(error) or type(error).__name__
+        message = (str(error) or type(error).__name__).removeprefix(f"{name}: ")
     return " ".join(f"{name}: {message}".split() if name else message.split())
 
 
@@ -256,17 +310,21 @@ def report(error: BaseException, name: str | Path = "", verbose: bool = False) -
     return "".join([*trace, f"tcodec: {explain(error, name)}"])
 
 
-def run(tasks: Sequence[Task], job: Job, args: argparse.Namespace) -> int:
+def run(
+    tasks: Sequence[Task], on_pictures: Job, on_videos: Job, args: argparse.Namespace, executor: Executor | None
+) -> int:
     """Do a job for every task, and report on standard error.
 
     Parameters
     ----------
     tasks : sequence of Task
         From `plan`.
-    job : function of (data, task, args) -> Product
-        Top-level function of a module: other processes must find it.
+    on_pictures, on_videos : function of (task, args) -> Outcome
+        The first a top-level function of a module: other processes must find it.
     args : argparse.Namespace
         With the options of `add_writing_options`, and `quiet` and `verbose`.
+    executor : Executor, optional
+        From `processes`.
 
     Returns
     -------
@@ -275,20 +333,43 @@ def run(tasks: Sequence[Task], job: Job, args: argparse.Namespace) -> int:
     """
     from tqdm import tqdm  # noqa: PLC0415 - `tcodec --help` has no use for it
 
-    hidden = args.quiet or len(tasks) == 1 or not sys.stderr.isatty()
+    pictures, videos = [task for task in tasks if not task.video], [task for task in tasks if task.video]
+    mapping = executor.map if executor and len(pictures) > 1 else map
+    outcomes = chain(
+        mapping(partial(_perform, job=on_pictures, args=args), pictures),
+        map(partial(_perform, job=on_videos, args=args), videos),
+    )
     failures, lossy = [], False
-    with _mapping(min(args.jobs, len(tasks))) as mapping, tqdm(total=len(tasks), unit="file", disable=hidden) as bar:
-        for outcome in mapping(partial(_perform, job=job, args=args), tasks):
+    with tqdm(total=len(tasks), unit="file", disable=len(tasks) == 1 or not _shows_bars(args)) as bar:
+        for outcome in outcomes:
             bar.update()
             if outcome.error:
                 failures.append(outcome.error)
                 continue
-            for line in outcome.losses if args.quiet else [outcome.line, *outcome.losses]:
-                tqdm.write(line, file=sys.stderr)
+            for line in outcome.losses if args.quiet else [*outcome.lines, *outcome.losses]:
+                say(line)
             lossy = lossy or bool(outcome.losses)
     for error in failures:
         print(error, file=sys.stderr)
     return FAILED if failures else LOSSES if lossy else 0
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, above the bars that are shown there."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def frame_bar(args: argparse.Namespace, frames: int | None) -> tqdm[Any]:
+    """Return a progress bar for the frames of a video, of so many as far as it is known."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    return tqdm(total=frames, unit=" frames", leave=False, disable=not _shows_bars(args))
+
+
+def _shows_bars(args: argparse.Namespace) -> bool:
+    return not args.quiet and sys.stderr.isatty()
 
 
 def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
@@ -296,15 +377,11 @@ def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
     try:
         if task.target != STANDARD:
             _refuse_target(task, args.force)
-        product = job(read(task.source), task, args)
-        if task.target != STANDARD:
-            task.target.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(task.target, product.data, force=args.force)
+        return job(task, args)
+    except BrokenPipeError:  # whoever read our output has had enough: that ends the program
+        raise
     except (CodecError, OSError, MemoryError) as error:
         return Outcome(error=report(error, task.source, args.verbose))
-    if task.target == STANDARD:
-        sys.stdout.buffer.write(product.data)
-    return Outcome(product.line, product.losses)
 
 
 def _refuse_target(task: Task, force: bool) -> None:
@@ -317,17 +394,17 @@ def _refuse_target(task: Task, force: bool) -> None:
 
 
 @contextmanager
-def _mapping(jobs: int) -> Iterator[Callable[[Callable[[Task], Outcome], Sequence[Task]], Iterable[Outcome]]]:
-    """Give a function like `map`, here or in so many processes."""
-    if jobs == 1:
-        yield map
+def processes(number: int) -> Iterator[Executor | None]:
+    """Give so many processes to work in, started when there is work for them; nothing if one is enough."""
+    if number == 1:
+        yield None
         return
     # Processes are spawned: forked ones would inherit the locks that threads of NumPy's BLAS hold, and BLAS as it is
     # set up here. One thread is enough for each of them: more would wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    executor = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker)
+    executor = ProcessPoolExecutor(number, get_context("spawn"), _start_worker)
     try:
-        yield executor.map
+        yield executor
     except BrokenProcessPool as error:
         raise CodecError("a process died, perhaps for lack of memory; try fewer --jobs") from error
     finally:

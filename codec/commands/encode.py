@@ -1,21 +1,45 @@
-"""`tcodec encode`: pictures of any format that imageio reads to `.tjpg` files."""
+"""`tcodec encode`: pictures to `.tjpg` files, videos to `.tvid` files.
+
+What the output is called decides which of the two it is, or else what the input is: a video if its name ends like one,
+or it is an animation of several frames, or a stream of y4m. A folder is a batch of files, each of its own kind, unless
+the output is called .tvid: then its pictures are the frames of one video.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import sys
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
 from codec.baseline import TABLES, TUNES
+from codec.clip_writer import SUFFIXES
+from codec.clips import DEFAULT_RATE
 from codec.commands import batch
 from codec.commands.info import as_words, parameters
+from codec.commands.videos import encode_clip
 from codec.files import PICTURES, read_picture
 from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
 from codec.profiles import find_profile
+from codec.video import DEFAULT_KEYFRAME, DEFAULT_QUALITY as DEFAULT_VIDEO_QUALITY
 
 __all__ = ["add"]
+
+# fmt: off
+VIDEOS = frozenset([
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".tvid", ".vob",
+    ".webm", ".wmv", ".y4m",
+])
+# fmt: on
+ANIMATIONS = (".apng", ".gif")  # may be pictures or videos
+Y4M = b"YUV4MPEG2"
+TJPG, TVID = batch.Kind(video=False, suffix=".tjpg"), batch.Kind(video=True, suffix=".tvid")
+OPTIONS_OF_PICTURES = ("target_size", "target_psnr", "profile", "tune", "tables")
+OPTIONS_OF_VIDEOS = ("bitrate", "keyframe", "scene_cut", "fps", "keep_partial")
 
 
 def add(subparsers: Any) -> None:
