@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -118,7 +118,7 @@ def fetch(path: Path) -> Measured:
         return [planes for planes, _ in video.planes(start, stop)]
 
     with CountingFile(path) as file:
-        video, opening = cost(codec.open_video, file)
+        video, opening = cost(codec.open_video, cast(BinaryIO, file))
         with video:
             gops = len(video) // GOP  # a shorter one at the end is left alone
             row = min(ROW, gops)

@@ -49,6 +49,7 @@ __all__ = [
     "find",
     "first_bytes",
     "frame_bar",
+    "given",
     "is_folder",
     "plan",
     "positive",
@@ -149,6 +150,11 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return those options that were given, of some whose default is that they are no attributes."""
+    return {name: value for name, value in vars(args).items() if name in names}
 
 
 def find(inputs: Sequence[str], extensions: Collection[str]) -> list[tuple[Path, Path]]:

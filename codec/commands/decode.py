@@ -1,46 +1,69 @@
-"""`tcodec decode`: `.tjpg` files to pictures."""
+"""`tcodec decode`: `.tjpg` files to pictures, `.tvid` files to videos that others play."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from codec.clip_writer import SUFFIXES
 from codec.commands import batch
+from codec.commands.videos import decode_clip, is_video
 from codec.files import FORMATS, picture_bytes
 from codec.image import decode_image, read_header, recover_image
 
 __all__ = ["add"]
+
+PNG, MP4 = batch.Kind(video=False, suffix=".png"), batch.Kind(video=True, suffix=".mp4")
 
 
 def add(subparsers: Any) -> None:
     """Add the subcommand to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "decode",
-        help="decode .tjpg files to pictures",
-        description=f"Decode .tjpg files to PNG, or to the format of the output's extension: {', '.join(FORMATS)}.",
+        help="decode .tjpg files to pictures, .tvid files to videos",
+        description=f"Decode .tjpg files to PNG, or to the format of the output's extension: {', '.join(FORMATS)}. "
+        f"Decode .tvid files to MP4, or likewise: {', '.join(SUFFIXES)}, or a folder of PNG pictures. Only .y4m and "
+        "the pictures are without further loss.",
     )
     batch.add_writing_options(
         parser,
-        "a .tjpg file, a folder of them, or - for stdin",
-        "a file, a folder, or - for stdout, as PNG; a folder if there are several (default: beside each file)",
+        "a .tjpg or .tvid file, a folder of them, or - for stdin",
+        "a file, a folder, or - for stdout, as PNG or y4m; a folder if there are several inputs (default: beside each "
+        "file). With one video, a folder, named so with / at the end, gets its frames as 000000.png and so on",
+        "processes, each of which takes a picture at a time",
     )
     damage = parser.add_mutually_exclusive_group()
     damage.add_argument("--strict", action="store_true", help="refuse damaged files (the default)")
     damage.add_argument(
         "--allow-partial",
         action="store_true",
-        help="decode what is left of damaged files, report what is missing, and exit with status 3",
+        help="decode what is left of damaged files, report what is missing, and exit with status 3; missing rows of a "
+        "picture are gray, and for missing frames the one before is shown",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Decode all inputs; return the exit status."""
-    return batch.run(batch.plan(args.inputs, args.output, {".tjpg"}, ".png"), _decode, args)
+    tasks, suffix = _plan(args)
+    with batch.processes(args.jobs) as executor:
+        return batch.run(tasks, _decode, partial(decode_clip, suffix=suffix), args, executor)
 
 
-def _decode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Product:
-    """Decode one file."""
+def _plan(args: argparse.Namespace) -> tuple[list[batch.Task], str | None]:
+    """Decide what becomes of each input; "/" says that it is a folder of pictures."""
+    if len(args.inputs) == 1 and args.output and batch.is_folder(args.output):
+        source = Path(args.inputs[0])
+        if is_video(source) and not source.is_dir():
+            return [batch.Task(source, Path(args.output), video=True)], "/"
+    return batch.plan(args.inputs, args.output, {".tjpg", ".tvid"}, lambda source: MP4 if is_video(source) else PNG), None
+
+
+def _decode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
+    """Decode one picture."""
+    data = batch.read(task.source)
     losses: list[str] = []
     if args.allow_partial:
         recovered = recover_image(data, size_limit=args.size_limit)
@@ -52,7 +75,8 @@ def _decode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Pr
         header = read_header(data, size_limit=args.size_limit)
     suffix = ".png" if task.target == batch.STANDARD else task.target.suffix
     picture = picture_bytes(suffix, pixels, header.icc, header.exif)
+    batch.write(task, picture, args.force)
     line = f"{task.source}: {header.width} x {header.height}, {len(data):,} -> {len(picture):,} bytes"
     if (header.icc or header.exif) and not FORMATS[suffix.lower()].metadata:
         line += f", without colour profile and EXIF data, for which {suffix} has no place"
-    return batch.Product(picture, line, losses)
+    return batch.Outcome([line], losses)

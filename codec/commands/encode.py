@@ -17,7 +17,6 @@ from typing import Any
 
 from bitstreams.errors import CodecError
 from codec.baseline import TABLES, TUNES
-from codec.clip_writer import SUFFIXES
 from codec.clips import DEFAULT_RATE
 from codec.commands import batch
 from codec.commands.info import as_words, parameters
@@ -31,64 +30,125 @@ __all__ = ["add"]
 
 # fmt: off
 VIDEOS = frozenset([
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".tvid", ".vob",
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
     ".webm", ".wmv", ".y4m",
 ])
 # fmt: on
 ANIMATIONS = (".apng", ".gif")  # may be pictures or videos
 Y4M = b"YUV4MPEG2"
 TJPG, TVID = batch.Kind(video=False, suffix=".tjpg"), batch.Kind(video=True, suffix=".tvid")
-OPTIONS_OF_PICTURES = ("target_size", "target_psnr", "profile", "tune", "tables")
-OPTIONS_OF_VIDEOS = ("bitrate", "keyframe", "scene_cut", "fps", "keep_partial")
+LARGEST_RATE = 10_000  # frames a second
+LARGEST_DENOMINATOR = 100_000  # of a rate
+
+# Options that are not given are no attributes of the arguments: the defaults are those of the library.
+OF_PICTURES = ("target_size", "target_psnr", "profile", "tune", "tables")
+OF_VIDEOS = ("bitrate", "keyframe", "scene_cut", "fps", "keep_partial")
 
 
 def add(subparsers: Any) -> None:
     """Add the subcommand to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "encode",
-        help="encode pictures to .tjpg files",
-        description="Encode pictures of any format that imageio reads to .tjpg files. Alpha, colour profile and EXIF "
-        "data are kept.",
+        help="encode pictures to .tjpg files, videos to .tvid files",
+        description="Encode pictures of any format that imageio reads to .tjpg files, with their alpha, colour profile "
+        "and EXIF data, and videos of any format that FFmpeg reads to .tvid files, without their sound.",
     )
     batch.add_writing_options(
         parser,
-        "a picture, a folder of pictures, or - for stdin",
-        "a file, a folder, or - for stdout; a folder if there are several pictures (default: beside each picture)",
+        "a picture, a video, a folder of them, or - for stdin, which may be a picture or y4m",
+        "a file, a folder, or - for stdout; a folder if there are several inputs (default: beside each input). With a "
+        ".tvid file, the pictures of a folder become one video, in the order of the numbers in their names",
+        "processes: each takes a picture at a time, or a group of frames of a video",
     )
     wish = parser.add_mutually_exclusive_group()
     wish.add_argument(
         "-q",
         "--quality",
         type=_quality,
-        default=DEFAULT_QUALITY,
+        default=argparse.SUPPRESS,
         metavar="N",
-        help="0 to 100, on JPEG's scale; hundredths count (default: %(default)g)",
+        help=f"0 to 100, on JPEG's scale; hundredths count (default: {DEFAULT_QUALITY:g}, for videos "
+        f"{DEFAULT_VIDEO_QUALITY:g})",
     )
     wish.add_argument(
         "--target-size",
         type=batch.amount,
+        default=argparse.SUPPRESS,
         metavar="BYTES",
-        help="find the highest quality that fits into so many bytes; 50k is 50000, 1M a million",
+        help="picture: find the highest quality that fits into so many bytes; 50k is 50000, 1M a million",
     )
     wish.add_argument(
         "--target-psnr",
         type=_decibels,
+        default=argparse.SUPPRESS,
         metavar="DB",
-        help="find the lowest quality that reaches this PSNR over all samples",
+        help="picture: find the lowest quality that reaches this PSNR over all samples",
+    )
+    wish.add_argument(
+        "--bitrate",
+        type=batch.amount,
+        default=argparse.SUPPRESS,
+        metavar="BITS",
+        help="video: spend so many bits a second; 500k is 500000, 1.5M one and a half million",
     )
     parser.add_argument(
         "-y",
         "--yuv",
         choices=("420", "444", "400"),
-        default="420",
-        help="chroma at half resolution, at full, or none, which gives a gray picture (default: %(default)s)",
+        default=argparse.SUPPRESS,
+        help="chroma at half resolution, at full, or none, which gives gray (default: 420, or what a video has)",
     )
-    parser.add_argument("--profile", default="baseline", help="which stages to use (default: %(default)s)")
-    parser.add_argument(
-        "--tune", choices=sorted(TUNES), default=DEFAULT_TUNE, help="what to be good at (default: %(default)s)"
-    )
-    parser.add_argument("--tables", choices=TABLES, help="quantiser tables (default: those that suit --tune)")
+    _add_options_of_pictures(parser.add_argument_group("pictures"))
+    _add_options_of_videos(parser.add_argument_group("videos"))
     parser.set_defaults(run=run)
+
+
+def _add_options_of_pictures(group: Any) -> None:
+    group.add_argument("--profile", default=argparse.SUPPRESS, help="which stages to use (default: baseline)")
+    group.add_argument(
+        "--tune",
+        choices=sorted(TUNES),
+        default=argparse.SUPPRESS,
+        help=f"what to be good at (default: {DEFAULT_TUNE})",
+    )
+    group.add_argument(
+        "--tables",
+        choices=TABLES,
+        default=argparse.SUPPRESS,
+        help="quantiser tables (default: those that suit --tune)",
+    )
+
+
+def _add_options_of_videos(group: Any) -> None:
+    group.add_argument(
+        "-k",
+        "--keyframe",
+        type=batch.positive,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="begin a group with a frame that stands alone after N frames at most; a jump into the video decodes one "
+        f"group (default: {DEFAULT_KEYFRAME})",
+    )
+    group.add_argument(
+        "--scene-cut",
+        action=argparse.BooleanOptionalAction,
+        default=argparse.SUPPRESS,
+        help="begin a group where a scene begins (default: yes)",
+    )
+    group.add_argument(
+        "--fps",
+        type=_rate,
+        default=argparse.SUPPRESS,
+        metavar="RATE",
+        help="frames a second, such as 25, 12.5 or 30000/1001 (default: what the video says; for pictures of a folder "
+        f"{DEFAULT_RATE})",
+    )
+    group.add_argument(
+        "--keep-partial",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="if the input is damaged, or after Ctrl-C, leave a valid video of the frames up to there",
+    )
 
 
 def _quality(text: str) -> float:
@@ -111,32 +171,87 @@ def _decibels(text: str) -> float:
     return value
 
 
+def _rate(text: str) -> Fraction:
+    try:
+        value = Fraction(text).limit_denominator(LARGEST_DENOMINATOR)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= LARGEST_RATE:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no rate, such as 25, 12.5 or 30000/1001, of at most {LARGEST_RATE} frames a second"
+        )
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; return the exit status."""
-    find_profile(args.profile)  # if it is unknown, say so once and not for each file
-    tasks = batch.plan(args.inputs, args.output, PICTURES, ".tjpg")
-    for _, target in tasks:
-        if target.suffix.lower() in PICTURES:
-            raise CodecError(f"{target}: what is written is a .tjpg file, not {target.suffix}; name it so")
-    return batch.run(tasks, _encode, args)
+    if "profile" in args:
+        find_profile(args.profile)  # if it is unknown, say so once and not for each file
+    tasks = _plan(args)
+    for task in tasks:
+        _check(task, args)
+    with batch.processes(args.jobs) as executor:
+        return batch.run(tasks, _encode, partial(encode_clip, executor=executor), args, executor)
 
 
-def _encode(data: bytes, task: batch.Task, args: argparse.Namespace) -> batch.Product:
+def _plan(args: argparse.Namespace) -> list[batch.Task]:
+    """Decide what becomes of each input."""
+    named = None
+    if args.output and len(args.inputs) == 1 and not batch.is_folder(args.output):
+        named = {kind.suffix: kind for kind in (TJPG, TVID)}.get(Path(args.output).suffix.lower())
+    if named is TVID and args.inputs[0] and Path(args.inputs[0]).is_dir():
+        return [batch.Task(Path(args.inputs[0]), Path(args.output), video=True)]
+    return batch.plan(args.inputs, args.output, PICTURES | VIDEOS, lambda source: named or _kind(source))
+
+
+def _kind(source: Path) -> batch.Kind:
+    """Tell what an input becomes that nothing is said about."""
+    suffix, start = source.suffix.lower(), batch.first_bytes(source, len(Y4M))
+    if suffix in VIDEOS or suffix == TVID.suffix or (start and Y4M.startswith(start)):
+        return TVID
+    return TVID if suffix in ANIMATIONS and _moves(source) else TJPG
+
+
+def _moves(source: Path) -> bool:
+    """Tell whether an animation has several frames."""
+    from PIL import Image  # noqa: PLC0415 - `tcodec --help` has no use for it
+
+    try:
+        with Image.open(source) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except Exception:  # damage shows in all kinds; who reads the file will tell
+        return False
+
+
+def _check(task: batch.Task, args: argparse.Namespace) -> None:
+    """Raise an error if the output is called what it is not, or an option makes no sense for it."""
+    kind, other = (TVID, "pictures") if task.video else (TJPG, "videos")
+    suffix = task.target.suffix.lower()
+    if suffix in PICTURES | VIDEOS:
+        raise CodecError(f"{task.target}: what is written is a {kind.suffix} file, not {suffix}; name it so")
+    for option in OF_PICTURES if task.video else OF_VIDEOS:
+        if option in args:
+            name = option.replace("_", "-")
+            raise CodecError(f"{task.source}: --{name} is for {other}, and this becomes a {kind.suffix} file")
+
+
+def _encode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     """Encode one picture."""
     from codec.search import encode_to_psnr, encode_to_size  # noqa: PLC0415
 
+    data = batch.read(task.source)
     pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit)
-    if args.yuv == "400" and pixels.shape[2:] in ((3,), (4,)):
-        icc = None  # it describes colours that the gray picture has no more
-    options = {"yuv": args.yuv, "profile": args.profile, "tune": args.tune, "tables": args.tables}
-    options |= {"icc": icc, "exif": exif}
-    if args.target_size is not None:
+    options = batch.given(args, "yuv", "profile", "tune", "tables") | {"icc": icc, "exif": exif}
+    if options.get("yuv") == "400" and pixels.shape[2:] in ((3,), (4,)):
+        options["icc"] = None  # it describes colours that the gray picture has no more
+    if "target_size" in args:
         coded = encode_to_size(pixels, args.target_size, **options)
-    elif args.target_psnr is not None:
+    elif "target_psnr" in args:
         coded = encode_to_psnr(pixels, args.target_psnr, **options)
     else:
-        coded = encode_image(pixels, args.quality, **options)
+        coded = encode_image(pixels, **batch.given(args, "quality"), **options)
+    batch.write(task, coded, args.force)
     height, width = pixels.shape[:2]
     line = f"{task.source}: {len(data):,} -> {len(coded):,} bytes, {8 * len(coded) / (height * width):.3f} bits a pixel"
     stages = as_words(parameters(read_header(coded, size_limit=sys.maxsize)))
-    return batch.Product(coded, f"{line}, {stages}")
+    return batch.Outcome([f"{line}, {stages}"])

@@ -25,7 +25,7 @@ from codec.clip_writer import write_clip
 from codec.clips import open_clip
 from codec.commands import batch
 from codec.frames import Format
-from codec.video import DEFAULT_KEYFRAME, DEFAULT_QUALITY, KIND, encode_video
+from codec.video import KIND, encode_video
 from codec.video_reader import Video, open_video, stream_video
 
 __all__ = ["check_video", "decode_clip", "encode_clip", "is_video", "open_input"]
@@ -55,6 +55,7 @@ def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor |
     if batch.first_bytes(task.source).startswith(signature(KIND)):
         raise UnsupportedError("a .tvid file already; decode it to have a video")
     source = sys.stdin.buffer if task.source == batch.STANDARD else task.source
+    options = batch.given(args, "fps", "yuv")
     written, start = 0, time.perf_counter()
 
     def progress(frames: int) -> None:
@@ -64,23 +65,20 @@ def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor |
 
     try:
         with (
-            open_clip(source, rate=args.fps, sampling=args.yuv, size_limit=args.size_limit) as clip,
+            open_clip(source, rate=options.get("fps"), sampling=options.get("yuv"), size_limit=args.size_limit) as clip,
             batch.frame_bar(args, clip.length) as bar,
         ):
             summary = encode_video(
                 clip,
                 batch.destination(task),
                 format=clip.format,
-                quality=DEFAULT_QUALITY if args.quality is None else args.quality,
-                keyframe=args.keyframe or DEFAULT_KEYFRAME,
-                scene_cut=args.scene_cut is not False,
                 executor=executor,
-                keep_partial=bool(args.keep_partial),
                 force=args.force,
                 progress=progress,
+                **batch.given(args, "quality", "bitrate", "keyframe", "scene_cut", "keep_partial"),
             )
     except BaseException:  # Ctrl-C as well
-        if args.keep_partial and written:
+        if "keep_partial" in args and written:
             batch.say(f"{task.source}: the first {written} frames are kept in {task.target}")
         raise
     size, rate = f"{clip.format.width} x {clip.format.height}", 8 * summary.bytes / summary.seconds / 1000
