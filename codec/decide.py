@@ -1,107 +1,167 @@
-"""An encoder's decisions: how each macroblock of a frame is predicted."""
+"""An encoder's decisions: how each macroblock of a frame is predicted.
+
+First the best vectors are searched for, for all macroblocks and for their quarters at once (`codec.motion`). What they
+cost depends on the neighbours, from which vectors are predicted, and so does what a macroblock can inherit for next to
+nothing. So the choice among all possibilities is made in the order of coding, a wavefront at a time:
+
+    inherit      direction and vectors as the neighbours predict them
+    forward, backward, both             with vectors searched for, or with those predicted
+    ... in quarters                     each of the four with vectors of its own
+    intra        predicted from nothing
+
+Each has a cost, the sum of absolute differences plus what its bits are worth, and the cheapest is taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec import blocks, motion
 from codec.interpolation import fetch
+from codec.motion import sums_of_differences, vector_bits
 from codec.reconstruct import average
-from codec.syntax import BACKWARD, BOTH, FORWARD, INTRA, Layout, Motion, settle
+from codec.syntax import BACKWARD, BOTH, FORWARD, INTRA, Field, Layout, Motion
+from codec.wavefront import waves
 
 __all__ = ["decide"]
 
-MODE_BITS = {
-    (FORWARD, False): 2.0,
-    (BACKWARD, False): 3.0,
-    (BOTH, False): 3.0,
-    (FORWARD, True): 4.0,
-    (BACKWARD, True): 6.0,
-    (BOTH, True): 6.0,
-}
-INTRA_BITS = 60.0
+# Bits of a mode and what goes with it, but for vectors: about what they come to on real clips. A macroblock that
+# inherits mostly has no levels either, and one of eight flags in a symbol.
 INHERITED_BITS = 0.5
+MODE_BITS = {FORWARD: 3.0, BACKWARD: 4.0, BOTH: 4.0}
+SPLIT_BITS = 3.0
+INTRA_BITS = 40.0
+NEW_BITS = 3.0  # of a vector that is as predicted: two symbols
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Ways to predict each of M macroblocks with vectors that were searched for.
+
+    Attributes
+    ----------
+    direction : int
+    split : bool
+    vectors : (M, 4, 2, 2) int16 array
+        As in `Motion`.
+    cost : (M,) float32 array
+        SAD and bits, but for those of the first vectors.
+    """
+
+    direction: int
+    split: bool
+    vectors: NDArray[np.int16]
+    cost: NDArray[np.float32]
 
 
 def decide(
     luma: NDArray[np.uint8], references: Sequence[motion.Reference], layout: Layout, cost_of_bit: float
 ) -> Motion:
-    """Choose direction, split and vectors of each macroblock; patterns are left open."""
-    shape = layout.rows, layout.columns
+    """Choose how each macroblock of a frame is predicted.
+
+    Parameters
+    ----------
+    luma : (H, W) uint8 array
+        The frame, in whole macroblocks.
+    references : sequence of motion.Reference
+        One, or two for a B frame.
+    layout : Layout
+    cost_of_bit : float
+        What a bit is worth, in units of SAD.
+
+    Returns
+    -------
+    Motion
+        Of one frame; `pattern` is left open.
+    """
+    price = np.float32(cost_of_bit)
     number = layout.rows * layout.columns
     row, column = np.divmod(np.arange(number), layout.columns)
-    whole = blocks.split(luma, 16).reshape(number, 16, 16)
     top, left = 16 * row, 16 * column
-    found, costs, fetched = [], [], []
-    quarter = blocks.split(luma, 8, 2).reshape(-1, 8, 8)
-    top8 = (16 * row[:, None] + 8 * np.array([0, 0, 1, 1])).ravel()
-    left8 = (16 * column[:, None] + 8 * np.array([0, 1, 0, 1])).ravel()
-    split_found, split_costs, split_fetched = [], [], []
-    for reference in references:
-        vectors, cost = motion.search(luma, reference, cost_of_bit=cost_of_bit)
-        parts, part_cost = motion.refine_split(luma, reference, vectors, cost_of_bit)
-        found.append(vectors.reshape(number, 2))
-        costs.append(cost.ravel().astype(np.float32))
-        fetched.append(fetch(reference.planes, found[-1], top, left, 16))
-        parts = parts.reshape(layout.rows, 2, layout.columns, 2, 2).swapaxes(1, 2).reshape(number * 4, 2)
-        split_found.append(parts.reshape(number, 4, 2))
-        split_costs.append(
-            part_cost.reshape(layout.rows, 2, layout.columns, 2).sum(axis=(1, 3)).ravel().astype(np.float32)
-        )
-        split_fetched.append(fetch(reference.planes, parts, top8, left8, 8))
-    modes: list[tuple[int, bool]] = []
-    scores: list[NDArray[np.float32]] = []
+    samples = blocks.split(luma, 16).reshape(number, 256)
+    candidates = _search(luma, references, layout, cost_of_bit, samples)
+    mean = samples.mean(axis=1, dtype=np.float32, keepdims=True)
+    flat = np.broadcast_to(np.rint(mean).astype(np.uint8), samples.shape)
+    intra = sums_of_differences(np.ascontiguousarray(flat), samples) + price * np.float32(INTRA_BITS)
 
-    def offer(direction: int, split: bool, score: NDArray[np.float32]) -> None:
-        modes.append((direction, split))
-        scores.append(score + np.float32(cost_of_bit * MODE_BITS[direction, split]))
-
-    offer(FORWARD, False, costs[0])
-    offer(FORWARD, True, split_costs[0])
-    if len(references) == 2:
-        sad16 = [_sads(f, whole) for f in fetched]
-        sad8 = [_sads(f, quarter).reshape(number, 4).sum(axis=1) for f in split_fetched]
-        offer(BACKWARD, False, costs[1])
-        offer(BACKWARD, True, split_costs[1])
-        both = _sads(average(*fetched), whole)
-        offer(BOTH, False, both + (costs[0] - sad16[0]) + (costs[1] - sad16[1]))
-        both = _sads(average(*split_fetched), quarter).reshape(number, 4).sum(axis=1)
-        offer(BOTH, True, both + (split_costs[0] - sad8[0]) + (split_costs[1] - sad8[1]))
-    mean = np.rint(whole.mean(axis=(1, 2), dtype=np.float32)).astype(np.uint8)
-    modes.append((INTRA, False))
-    scores.append(
-        _sads(np.broadcast_to(mean[:, None, None], whole.shape).copy(), whole) + np.float32(cost_of_bit * INTRA_BITS)
-    )
-    score = np.array(scores)
-    best = score.argmin(axis=0)
-    score = score.min(axis=0)
-    direction = np.array([mode for mode, _ in modes], np.uint8)[best]
-    split = np.array([flag for _, flag in modes])[best]
-    vectors = np.zeros((number, 4, 2, 2), np.int16)
-    for reference in range(len(references)):
-        vectors[:, :, reference] = np.where(split[:, None, None], split_found[reference], found[reference][:, None])
-    decided = Motion(
-        direction[None], split[None], vectors[None], np.zeros((1, number), np.bool_), np.zeros((1, number), np.uint8)
-    )
-    backward = np.array([len(references) == 2])
-    usual = BOTH if len(references) == 2 else FORWARD
-    for _ in range(2):
-        predicted = settle(decided, layout, backward)[0]
-        samples = fetch(references[0].planes, predicted[:, 0], top, left, 16)
+    field = Field(1, layout, np.array([len(references) == 2]))
+    decided = Motion.empty(1, number)
+    # For each possibility its direction, whether it is split, and its vectors: inherited first, then with predicted
+    # vectors, then the candidates, then intra.
+    predicted_directions = [FORWARD, BACKWARD, BOTH][: 2 * len(references) - 1]
+    directions = np.array([0, *predicted_directions, *(c.direction for c in candidates), INTRA], np.uint8)
+    splits = np.array([False] * (1 + len(predicted_directions)) + [c.split for c in candidates] + [False])
+    searched = np.array([c.vectors for c in candidates])
+    searched_cost = np.array([c.cost for c in candidates])
+    for wave in waves(layout.rows, layout.columns):
+        at = wave.blocks
+        (prediction,), (inherited,) = field.predict(wave)
+        fetched = [
+            fetch(reference.planes, prediction[:, i], top[at], left[at], 16).reshape(-1, 256)
+            for i, reference in enumerate(references)
+        ]
         if len(references) == 2:
-            samples = average(samples, fetch(references[1].planes, predicted[:, 1], top, left, 16))
-        cost = _sads(samples, whole) + np.float32(cost_of_bit * INHERITED_BITS)
-        better = (cost < score) & ~decided.inherits[0]
-        decided.direction[0, better] = usual
-        decided.split[0, better] = False
-        decided.vectors[0, better] = predicted[better, None]
-        score = np.where(better, cost, score)
-    settle(decided, layout, backward)
+            fetched.append(average(*fetched))
+        sads = [sums_of_differences(guess, samples[at]) for guess in fetched]
+        by_direction = dict(zip(predicted_directions, sads, strict=True))
+        costs = [np.choose(inherited - 1, sads) + price * np.float32(INHERITED_BITS)]
+        for direction in predicted_directions:
+            bits = MODE_BITS[direction] + NEW_BITS * (1 + (direction == BOTH))
+            costs.append(by_direction[direction] + price * np.float32(bits))
+        apart = vector_bits(searched[:, at, 0] - prediction)  # (candidates, K, references)
+        used = (directions[-1 - len(candidates) : -1, None] >> np.arange(2) & 1).astype(np.float32)[:, None]
+        costs += list(searched_cost[:, at] + price * (apart * used).sum(axis=-1))
+        costs.append(intra[at])
+        best = np.array(costs).argmin(axis=0)
+        vectors = np.broadcast_to(prediction[:, None], (at.size, 4, 2, 2)).copy()
+        from_search = best - (1 + len(predicted_directions))
+        own = np.flatnonzero((from_search >= 0) & (from_search < len(candidates)))
+        vectors[own] = searched[from_search[own], at[own]]
+        direction = directions[best]
+        direction[best == 0] = inherited[best == 0]
+        decided.direction[0, at], decided.split[0, at], decided.vectors[0, at] = direction, splits[best], vectors
+        field.settle(wave, decided)
+    field.fill(decided)
     return decided
 
 
-def _sads(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int32]:
-    return motion._sums_of_differences(one.reshape(len(one), -1), other.reshape(len(other), -1))
+def _search(
+    luma: NDArray[np.uint8],
+    references: Sequence[motion.Reference],
+    layout: Layout,
+    cost_of_bit: float,
+    samples: NDArray[np.uint8],
+) -> list[_Candidates]:
+    """Search for vectors in each reference, and put them together."""
+    number = layout.rows * layout.columns
+    row, column = np.divmod(np.arange(number), layout.columns)
+    part_row, part_column = np.divmod(np.arange(4), 2)
+    top, left = (16 * row[:, None] + 8 * part_row).ravel(), (16 * column[:, None] + 8 * part_column).ravel()
+    quarters = blocks.split(luma, 8, 2).reshape(-1, 64)
+    price = np.float32(cost_of_bit)
+    whole_vectors, part_vectors = np.zeros((2, number, 4, 2, 2), np.int16)
+    whole, parts, part_bits = [], [], []
+    for i, reference in enumerate(references):
+        vectors, _ = motion.search(luma, reference, cost_of_bit=cost_of_bit)
+        refined, _ = motion.refine_split(luma, reference, vectors, cost_of_bit)
+        whole_vectors[:, :, i] = vectors.reshape(number, 1, 2)
+        part_vectors[:, :, i] = blocks.split(refined, 2).reshape(number, 4, 2)
+        whole.append(fetch(reference.planes, vectors.reshape(-1, 2), 16 * row, 16 * column, 16).reshape(-1, 256))
+        parts.append(fetch(reference.planes, part_vectors[:, :, i].reshape(-1, 2), top, left, 8).reshape(-1, 64))
+        apart = part_vectors[:, 1:, i] - part_vectors[:, :1, i]
+        part_bits.append(vector_bits(apart).sum(axis=1))
+
+    candidates = []
+    for direction in [FORWARD, BACKWARD, BOTH][: 2 * len(references) - 1]:
+        guess = average(*whole) if direction == BOTH else whole[direction - 1]
+        cost = sums_of_differences(guess, samples) + price * np.float32(MODE_BITS[direction])
+        candidates.append(_Candidates(direction, False, whole_vectors, cost))
+        guess = average(*parts) if direction == BOTH else parts[direction - 1]
+        bits = MODE_BITS[direction] + SPLIT_BITS + (sum(part_bits) if direction == BOTH else part_bits[direction - 1])
+        sad = sums_of_differences(guess, quarters).reshape(number, 4).sum(axis=1)
+        candidates.append(_Candidates(direction, True, part_vectors, sad + price * bits.astype(np.float32)))
+    return candidates

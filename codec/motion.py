@@ -51,6 +51,7 @@ __all__ = [
     "search",
     "show_residual",
     "ssd",
+    "sums_of_differences",
     "vector_bits",
 ]
 
@@ -474,7 +475,7 @@ class _Match:
             block = index[group]
             top, left = self.top.take(block), self.left.take(block)
             found = interpolation.fetch(self.planes, vectors[:, group].T, top, left, self.size)
-            sads[group] = _sums_of_differences(found.reshape(len(block), -1), self.blocks.take(block, axis=0))
+            sads[group] = sums_of_differences(found.reshape(len(block), -1), self.blocks.take(block, axis=0))
         return sads
 
 
@@ -492,7 +493,7 @@ def _predictors(rows: int, columns: int) -> NDArray[np.intp]:
     return neighbours[:3]
 
 
-def _sums_of_differences(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int32]:
+def sums_of_differences(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return the SAD of blocks, (N, samples) and (N, samples) to (N,), for up to 256 samples: `sad` in wide words."""
     pairs = _pairs_of_differences(one, other, np.uint64(EVEN_BYTES))
     sums = np.einsum("ij->i", pairs)  # still four numbers a word, each of up to 64 bytes: at most 16320

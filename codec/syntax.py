@@ -35,12 +35,12 @@ __all__ = [
     "FORWARD",
     "INTRA",
     "KINDS",
+    "Field",
     "Group",
     "Layout",
     "Levels",
     "Motion",
     "code_group",
-    "settle",
 ]
 
 INTRA, FORWARD, BACKWARD, BOTH = 0, 1, 2, 3  # bit r: whether the r-th reference is used
@@ -210,47 +210,29 @@ def code_group(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], gr
     return Group(dc, motion, _code_levels(coder, coded, classes, group.levels if group else None))
 
 
-def settle(motion: Motion, layout: Layout, backward: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Fill in what an encoder's motion leaves open: vectors that are not used, and which macroblocks inherit.
+class Field:
+    """Directions and first vectors of macroblocks as far as they are known, and what they predict for the next.
 
     Parameters
     ----------
-    motion : Motion
-        Directions, splits and used vectors are read; unused vectors and `inherits` are written.
+    frames : int
+        F, the number of frames that are worked on at once.
     layout : Layout
     backward : (F,) bool array
         Whether a frame has a second reference.
 
-    Returns
-    -------
-    (F, M, 2, 2) int16 array
-        The vectors that the neighbours predict, for each reference.
+    Attributes
+    ----------
+    direction : (F, M + 1) uint8 array
+        With one macroblock more for what lies outside, which uses all references.
+    vectors : (F, M + 1, 2, 2) int16 array
+        The first vector of each macroblock for each reference; where it is not used, what was predicted.
     """
-    field = _Field(len(backward), layout, backward)
-    predictions = np.empty((*motion.direction.shape, 2, 2), np.int16)
-    for wave in waves(layout.rows, layout.columns):
-        prediction, inherited = field.predict(wave)
-        direction, first = motion.direction[:, wave.blocks], motion.vectors[:, wave.blocks, 0]
-        used = (direction[..., None] >> np.arange(2, dtype=np.uint8) & 1).astype(np.bool_)
-        same = ((first == prediction).all(axis=-1) | ~used).all(axis=-1)
-        inherits = same & (direction == inherited) & ~motion.split[:, wave.blocks]
-        field.vectors[:, wave.blocks] = np.where(used[..., None], first, prediction)
-        field.direction[:, wave.blocks] = direction
-        motion.inherits[:, wave.blocks] = inherits
-        predictions[:, wave.blocks] = prediction
-    used = (motion.direction[..., None] >> np.arange(2, dtype=np.uint8) & 1).astype(np.bool_)
-    whole = ~(used[:, :, None, :] & motion.split[:, :, None, None])
-    np.copyto(motion.vectors, field.vectors[:, :-1, None], where=whole[..., None])
-    return predictions
-
-
-class _Field:
-    """Directions and first vectors as far as they are known, with one macroblock more for what lies outside."""
 
     def __init__(self, frames: int, layout: Layout, backward: NDArray[np.bool_]) -> None:
         blocks = layout.rows * layout.columns + 1
-        self.usual = np.where(backward, BOTH, FORWARD).astype(np.uint8)[:, None]
-        self.direction = np.repeat(self.usual, blocks, axis=1)
+        self._usual = np.where(backward, BOTH, FORWARD).astype(np.uint8)[:, None]
+        self.direction = np.repeat(self._usual, blocks, axis=1)
         self.vectors = np.zeros((frames, blocks, 2, 2), np.int16)
 
     def predict(self, wave: Wave) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
@@ -261,7 +243,24 @@ class _Field:
         left, above, corner, _ = wave.neighbours
         vectors = median(self.vectors[:, left], self.vectors[:, above], self.vectors[:, corner])
         one, other = self.direction[:, left], self.direction[:, above]
-        return vectors, np.where((one == other) & (one != INTRA), one, self.usual)
+        return vectors, np.where((one == other) & (one != INTRA), one, self._usual)
+
+    def settle(self, wave: Wave, motion: Motion) -> None:
+        """Take over what an encoder has decided for a wave, and note which macroblocks inherit it."""
+        at = wave.blocks
+        prediction, inherited = self.predict(wave)
+        direction, first = motion.direction[:, at], motion.vectors[:, at, 0]
+        used = (direction[..., None] >> np.arange(2, dtype=np.uint8) & 1).astype(np.bool_)
+        same = ((first == prediction).all(axis=-1) | ~used).all(axis=-1)
+        motion.inherits[:, at] = same & (direction == inherited) & ~motion.split[:, at]
+        self.vectors[:, at] = np.where(used[..., None], first, prediction)
+        self.direction[:, at] = direction
+
+    def fill(self, motion: Motion) -> None:
+        """Write the vectors that are not used into motion, as a decoder has them, when all waves are settled."""
+        used = (motion.direction[..., None] >> np.arange(2, dtype=np.uint8) & 1).astype(np.bool_)
+        whole = ~(used[:, :, None, :] & motion.split[:, :, None, None])
+        np.copyto(motion.vectors, self.vectors[:, :-1, None], where=whole[..., None])
 
 
 def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], motion: Motion | None) -> Motion:
@@ -272,7 +271,7 @@ def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], 
     skipped = _code_flags(
         coder, "skip", kind, layout, motion.inherits & (motion.pattern == 0) if motion is not None else None
     )
-    field = _Field(frames, layout, levels > 1)
+    field = Field(frames, layout, levels > 1)
     # What the neighbours were, for the context of a mode; the outside inherits.
     inherits = np.ones((frames, blocks + 1), np.uint8)
     for wave in waves(layout.rows, layout.columns):
