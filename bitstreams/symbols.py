@@ -211,25 +211,24 @@ class HuffmanDecoder:
     ) -> NDArray[np.uint8]:
         """Return the next symbols of a kind, one for each of the contexts (N,)."""
         assert symbols is None
+        if not contexts.size:
+            return np.zeros(0, np.uint8)
         left = self._left[kind]
         codes = self._code_of[kind].take(contexts)
-        if len(left) == 1:
+        if len(left) <= 1:
             found = self._take(left, 0, contexts.size, kind)
         else:
             numbers = np.bincount(codes, minlength=len(left)).tolist()
             taken = [self._take(left, code, number, kind) for code, number in enumerate(numbers)]
             found = np.empty(contexts.size, np.uint8)
-            if taken:
-                found[np.argsort(codes, kind="stable")] = np.concatenate(taken)
-            elif found.size:
-                raise FormatError(f"too few symbols of {kind}")
-        if self.account and owners is not None and found.size:
+            found[np.argsort(codes, kind="stable")] = np.concatenate(taken)
+        if self.account and owners is not None:
             bits = np.array(self._lengths[kind])[codes, found]
             self._record(kind, owners, bits)
         return found
 
     def _take(self, left: list[NDArray[np.uint8]], code: int, number: int, kind: str) -> NDArray[np.uint8]:
-        symbols = left[code][:number]
+        symbols = left[code][:number] if left else np.zeros(0, np.uint8)
         if symbols.size < number:
             raise FormatError(f"too few symbols of {kind}")
         left[code] = left[code][number:]

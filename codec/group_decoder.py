@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bitstreams.symbols import HuffmanDecoder
 from codec import reconstruct
 from codec.gop import FramePlan, last_uses, plan_gop
-from codec.reconstruct import GRAY, Prediction
+from codec.reconstruct import Prediction
 from codec.syntax import KINDS, Group, Layout, code_group
 
-__all__ = ["Decoded", "FrameLevels", "blank", "decode_group", "frame_levels", "frame_prediction", "read_group"]
+__all__ = ["Decoded", "FrameLevels", "decode_group", "frame_levels", "frame_prediction", "read_group"]
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,6 @@ def frame_levels(group: Group, layout: Layout) -> list[list[FrameLevels]]:
             frames[j + (i >= planes)].append(levels)
             first, start = last, end
     return frames
-
-
-def blank(layout: Layout) -> list[NDArray[np.uint8]]:
-    """Return the prediction of an I frame: gray planes."""
-    return [np.full((8 * rows, 8 * columns), GRAY, np.uint8) for rows, columns in layout.grids]
 
 
 def frame_prediction(group: Group, number: int, layout: Layout) -> Prediction:
@@ -187,7 +182,7 @@ def decode_group(
     for number, (plan, done) in enumerate(zip(plans, last_uses(plans), strict=True)):
         prediction = frame_prediction(group, number, layout)
         if plan.type == "I":
-            predicted = blank(layout)
+            predicted = reconstruct.blank(layout)
         else:
             predicted = reconstruct.predict(layout, [references[index] for index in plan.references], prediction)
         planes = [plane.copy() for plane in predicted]

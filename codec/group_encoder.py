@@ -1,8 +1,17 @@
-"""Encoding a group of pictures: frames to bytes."""
+"""Encoding a group of pictures: frames to bytes.
+
+    decide        how each macroblock is predicted                 (`codec.decide`)
+    predict       with what a decoder will have, not with the originals
+    transform     the difference, quantised by what levels are worth   (`codec.rdo`)
+    reconstruct   the frame as a decoder will see it               (`codec.reconstruct`)
+
+Frame after frame in the order of coding; when all are through, their symbols are coded as one batch (`codec.syntax`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,102 +20,130 @@ from bitstreams.symbols import HuffmanEncoder
 from codec import blocks, dct, motion, reconstruct
 from codec.decide import decide
 from codec.frames import Planes
-from codec.gop import last_uses, plan_gop
-from codec.group_decoder import blank
+from codec.gop import FramePlan, last_uses, plan_gop
+from codec.rdo import optimise_levels
 from codec.reconstruct import Prediction
 from codec.syntax import KINDS, Group, Layout, Levels, Motion, code_group
 
-LAMBDA = 0.16  # squared error, in squared quantiser steps, that a bit is worth
-ROUND_INTRA, ROUND_INTER = 0.33, 0.2
+__all__ = ["encode_group"]
+
+# What a bit is worth, by the level of the frame in its pyramid: in squared quantiser steps when levels are chosen, and
+# when motion is. An error of a frame that others are predicted from is carried on to them, so it weighs more.
+LEVEL_PRICE = (0.07, 0.1, 0.13, 0.2, 0.2, 0.2)
+MOTION_PRICE = (0.16, 0.16, 0.16, 0.16, 0.16, 0.16)
+CHROMA_PRICE = 1.0  # of that of luma
+
+
+class _Reference(NamedTuple):
+    """A frame that others are predicted from: quarter planes of all planes, and what a search needs."""
+
+    planes: list[NDArray[np.uint8]]
+    searched: motion.Reference
+
+
+class _Coded(NamedTuple):
+    """What is sent of a frame: DC levels if it is an I frame, motion if not, and the levels of each plane."""
+
+    dc: list[NDArray[np.int16]]
+    motion: Motion
+    levels: list[Levels]
 
 
 def encode_group(
-    frames: Sequence[Sequence[NDArray[np.uint8]]], layout: Layout, pyramid: int, quality: float, seen=None
+    frames: Sequence[Planes],
+    layout: Layout,
+    pyramid: int,
+    quality: float,
+    seen: dict[int, list[NDArray[np.uint8]]] | None = None,
 ) -> bytes:
-    frames = [in_macroblocks(planes, layout) for planes in frames]
+    """Encode a group of pictures.
+
+    Parameters
+    ----------
+    frames : sequence of Planes
+        In the order of display.
+    layout : Layout
+        The grids that cover a frame.
+    pyramid : int
+        Frames from one I or P frame to the next.
+    quality : float
+        In [0, 100], in steps of 0.01.
+    seen : dict, optional
+        Where to put what a decoder will see of each frame, in whole macroblocks.
+
+    Returns
+    -------
+    bytes
+        The same on every machine.
+    """
     plans = plan_gop(len(frames), pyramid)
-    references: dict[int, list[NDArray[np.uint8]]] = {}
-    searched: dict[int, motion.Reference] = {}
-    number = layout.rows * layout.columns
-    motions: list[Motion] = []
-    dc: list[NDArray[np.int16]] = []
-    parts: list[list[list[NDArray]]] = []  # frame, plane, (counts, places, values)
+    references: dict[int, _Reference] = {}
+    coded: list[_Coded] = []
     for plan, done in zip(plans, last_uses(plans), strict=True):
-        source = frames[plan.index]
+        source = _in_macroblocks(frames[plan.index], layout)
         step = reconstruct.steps(quality, plan.level)
-        if plan.type == "I":
-            prediction = Prediction(np.zeros(number, np.uint8), np.zeros((number, 4, 2, 2), np.int16))
-            planes = blank(layout)
-            decided = None
-        else:
-            decided = decide(source[0], [searched[i] for i in plan.references], layout, np.sqrt(LAMBDA) * step[0] / 16)
-            prediction = Prediction(decided.direction[0], decided.vectors[0])
-            planes = reconstruct.predict(layout, [references[i] for i in plan.references], prediction)
-        quantized = []
-        for plane, (one, other) in enumerate(zip(source, planes, strict=True)):
-            residual = blocks.split(one.astype(np.int16) - other, 8).reshape(-1, 64).astype(np.float32)
-            coefficients = dct.forward(residual) * np.float32(16 / step[plane > 0])
-            magnitude = np.abs(coefficients)
-            levels = np.floor(magnitude + np.float32(ROUND_INTER if decided else ROUND_INTRA))
-            if plan.type == "I":
-                levels[:, 0] = np.rint(magnitude[:, 0])
-            quantized.append(np.copysign(levels, coefficients))
-        if decided is not None:
-            pattern = np.zeros(number, np.uint8)
-            for plane, levels in enumerate(quantized):
-                some = levels.any(axis=1).reshape(layout.grids[plane])
-                if plane == 0:
-                    quarters = blocks.split(some, 2).reshape(number, 4)
-                    pattern |= np.packbits(quarters[:, ::-1], axis=1)[:, 0] >> 4
-                else:
-                    side = layout.chroma
-                    pattern |= blocks.split(some, side).reshape(number, -1).any(axis=1).astype(np.uint8) << (3 + plane)
-            decided.pattern[0] = pattern
-            motions.append(decided)
-            where = [np.flatnonzero(flags[0]) for flags in layout.coded(decided.pattern)]
-        else:
-            where = [np.arange(len(levels)) for levels in quantized]
-        coded, own = [], []
-        for plane, levels in enumerate(quantized):
-            reconstruct.add_residual(planes[plane], where[plane], levels[where[plane]], step[plane > 0])
-            if decided is None:
-                dc.append(levels[:, 0].astype(np.int16).reshape(layout.grids[plane]))
-                levels[:, 0] = 0
-            chosen = levels[where[plane]]
-            row, place = np.nonzero(chosen)
-            own.append(
-                [
-                    np.bincount(row, minlength=len(chosen)).astype(np.uint8),
-                    place.astype(np.uint8),
-                    chosen[row, place].astype(np.int16),
-                ]
-            )
-            coded.append(levels.any(axis=1).reshape(layout.grids[plane]))
-        parts.append(own)
-        reconstruct.filter_edges(layout, planes, coded, prediction, step)
+        frame, planes = _encode_frame(source, plan, [references[index] for index in plan.references], layout, step)
+        coded.append(frame)
         if seen is not None:
             seen[plan.index] = planes
         if plan.index not in done:
-            references[plan.index] = reconstruct.interpolate(tuple(planes))
-            searched[plan.index] = motion.Reference(references[plan.index][0], motion.pyramid(planes[0]))
+            interpolated = reconstruct.interpolate(tuple(planes))
+            references[plan.index] = _Reference(
+                interpolated, motion.Reference(interpolated[0], motion.pyramid(planes[0]))
+            )
         for index in done:
             references.pop(index, None)
-            searched.pop(index, None)
+    still, moving = coded[0], coded[1:]
     planes_of = range(len(layout.grids))
-    order = [parts[0][plane] for plane in planes_of] + [part[plane] for plane in planes_of for part in parts[1:]]
-    levels = Levels(*(np.concatenate([part[i] for part in order]) for i in range(3)))
-    moved = (
-        Motion(*(np.concatenate([getattr(m, name) for m in motions]) for name in vars(motions[0])))
-        if motions
-        else Motion.empty(0, number)
+    levels = still.levels + [frame.levels[plane] for plane in planes_of for frame in moving]
+    group = Group(
+        still.dc,
+        Motion.join([Motion.empty(0, layout.rows * layout.columns), *(frame.motion for frame in moving)]),
+        Levels(*(np.concatenate(parts) for parts in zip(*levels, strict=True))),
     )
     coder = HuffmanEncoder(KINDS)
-    group = Group(dc, moved, levels)
     code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), group)
     return coder.finish()
 
 
-def in_macroblocks(planes: Planes, layout: Layout) -> Planes:
+def _encode_frame(
+    source: Planes, plan: FramePlan, references: list[_Reference], layout: Layout, step: tuple[int, int]
+) -> tuple[_Coded, list[NDArray[np.uint8]]]:
+    """Encode a frame; return what is sent, and the planes as a decoder will see them."""
+    intra = plan.type == "I"
+    if intra:
+        decided = Motion.empty(1, layout.rows * layout.columns)
+        planes = reconstruct.blank(layout)
+    else:
+        cost_of_bit = np.sqrt(MOTION_PRICE[plan.level]) * step[0] / 16
+        decided = decide(source[0], [reference.searched for reference in references], layout, float(cost_of_bit))
+        prediction = Prediction(decided.direction[0], decided.vectors[0])
+        planes = reconstruct.predict(layout, [reference.planes for reference in references], prediction)
+    levels = []
+    for plane, (wanted, predicted) in enumerate(zip(source, planes, strict=True)):
+        residual = blocks.split(wanted.astype(np.int16) - predicted, 8).reshape(-1, 64).astype(np.float32)
+        coefficients = dct.forward(residual) * np.float32(16 / step[plane > 0])
+        price = LEVEL_PRICE[plan.level] * (CHROMA_PRICE if plane else 1)
+        levels.append(optimise_levels(coefficients, price, intra))
+    if intra:
+        where = [np.arange(len(own)) for own in levels]
+    else:
+        some = [own.any(axis=1).reshape(1, *grid) for own, grid in zip(levels, layout.grids, strict=True)]
+        decided.pattern[...] = layout.pattern(some)
+        where = [np.flatnonzero(flags) for flags in layout.coded(decided.pattern)]
+    dc, sent, coded = [], [], []
+    for plane, (own, at) in enumerate(zip(levels, where, strict=True)):
+        reconstruct.add_residual(planes[plane], at, own[at], step[plane > 0])
+        if intra:
+            dc.append(own[:, 0].astype(np.int16).reshape(layout.grids[plane]))
+            own[:, 0] = 0
+        sent.append(Levels.of(own[at]))
+        coded.append(own.any(axis=1).reshape(layout.grids[plane]))
+    reconstruct.filter_edges(layout, planes, coded, Prediction(decided.direction[0], decided.vectors[0]), step)
+    return _Coded(dc, decided, sent), planes
+
+
+def _in_macroblocks(planes: Planes, layout: Layout) -> Planes:
     """Extend the planes of a frame to whole macroblocks by repeating their edges."""
     return tuple(
         np.pad(plane, ((0, 8 * rows - plane.shape[0]), (0, 8 * columns - plane.shape[1])), mode="edge")

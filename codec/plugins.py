@@ -1,4 +1,4 @@
-"""imageio and Pillow, and matplotlib through Pillow: `.tjpg` wherever they read and write pictures.
+"""imageio and Pillow, and matplotlib through Pillow: `.tjpg` wherever they read and write pictures, `.tvid` as video.
 
     codec.register()
 
@@ -6,9 +6,13 @@
     pixels = iio.imread("x.tjpg")                   image = Image.open("x.tjpg")
     iio.improps("x.tjpg"), iio.immeta("x.tjpg")     plt.imread("x.tjpg")
 
+    iio.imwrite("x.tvid", frames, fps=25)
+    for frame in iio.imiter("x.tvid"): ...          all_frames = iio.imread("x.tvid")
+    one = iio.imread("x.tvid", index=700)           iio.improps("x.tvid"), iio.immeta("x.tvid")
+
 Neither library looks for plugins of its own accord, so registration is a call. Each has its own way to say "this file
 is not mine, ask another plugin": InitializationError for imageio, SyntaxError for Pillow. The first bytes alone decide:
-a file that starts like a `.tjpg` and is damaged is ours, and raises a CodecError.
+a file that starts like a `.tjpg` or `.tvid` and is damaged is ours, and raises a CodecError.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from types import EllipsisType
 from typing import IO, Any
 
@@ -28,23 +33,31 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFile
 
 from bitstreams.chunks import signature
-from bitstreams.errors import LimitError, TruncatedError
+from bitstreams.errors import LimitError, TruncatedError, UnsupportedError
 from codec.image import KIND, SIZE_LIMIT, decode_image, encode_image, read_header
+from codec.video import KIND as VIDEO_KIND
+from codec.video import encode_video
+from codec.video_reader import Video, open_video
 
-__all__ = ["TjpgImageFile", "TjpgPlugin", "TruncatedFileError", "register"]
+__all__ = ["TjpgImageFile", "TjpgPlugin", "TruncatedFileError", "TvidPlugin", "register"]
 
 NAME = "TJPG"
-EXTENSION = ".tjpg"
-SIGNATURE = signature(KIND)
+EXTENSION, VIDEO_EXTENSION = ".tjpg", ".tvid"
+SIGNATURE, VIDEO_SIGNATURE = signature(KIND), signature(VIDEO_KIND)
 MODES = ("L", "LA", "RGB", "RGBA")  # Pillow's names for 1 to 4 channels
 OPTIONS = ("quality", "yuv", "profile", "tune", "tables")  # of `encode_image`, for `image.save`
 
 
 def register() -> None:
-    """Make imageio, Pillow and matplotlib read and write `.tjpg` files. Calling it again does no harm."""
+    """Make imageio read and write `.tjpg` and `.tvid` files, Pillow and matplotlib `.tjpg`. Once more does no harm."""
     known_plugins["tcodec"] = PluginConfig("tcodec", TjpgPlugin.__name__, __name__)
+    known_plugins["tcodec-video"] = PluginConfig("tcodec-video", TvidPlugin.__name__, __name__)
     # Without the extension imageio would ask all its plugins in turn, and some write a TIFF whatever the name says.
-    known_extensions[EXTENSION] = [FileExtension(name="tcodec image", extension=EXTENSION, priority=["tcodec"])]
+    for name, extension, plugin in (
+        ("tcodec image", EXTENSION, "tcodec"),
+        ("tcodec video", VIDEO_EXTENSION, "tcodec-video"),
+    ):
+        known_extensions[extension] = [FileExtension(name=name, extension=extension, priority=[plugin])]
     Image.register_open(NAME, TjpgImageFile, _accept)
     Image.register_decoder(NAME, TjpgDecoder)
     Image.register_save(NAME, _save)
@@ -60,11 +73,7 @@ class TjpgPlugin(PluginV3):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
-        if request.mode.io_mode is IOMode.read:
-            if not _accept(request.firstbytes):
-                raise InitializationError("not a .tjpg file: the signature is missing")
-        elif request.extension not in (EXTENSION, None):  # None: "<bytes>" or a file object, and the plugin by name
-            raise InitializationError(f"the extension is {request.extension}, not {EXTENSION}")
+        _accept_request(request, SIGNATURE, EXTENSION)
 
     @cached_property
     def _data(self) -> bytes:
@@ -132,6 +141,115 @@ class TjpgPlugin(PluginV3):
         return {name: value for name, value in found.items() if value is not None}
 
 
+class TvidPlugin(PluginV3):
+    """What imageio calls for videos; the contract is `PluginV3`'s, the defaults are those of its other video plugins.
+
+    Without an index, `imread` gives all frames, stacked, and `improps` and `immeta` tell of them. Reading takes
+    `size_limit`, as `open_video` does; writing takes the keywords of `encode_video`.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        _accept_request(request, VIDEO_SIGNATURE, VIDEO_EXTENSION)
+        self._video: Video | None = None
+        self._is_written = False
+
+    def _opened(self, size_limit: int) -> Video:
+        """Open the video, once for all questions."""
+        if self._video is None:
+            self._video = open_video(self.request.get_file(), size_limit=size_limit)
+        self._video.header.check_size(size_limit)
+        return self._video
+
+    def read(self, *, index: int | EllipsisType | None = ..., size_limit: int = SIZE_LIMIT) -> NDArray[np.uint8]:
+        """Decode one frame, or all of them.
+
+        Parameters
+        ----------
+        index : int, None or ...
+            Number of the frame; `...` and None ask for all, stacked.
+        size_limit : int
+            Pixels of a frame above which the file is refused.
+
+        Returns
+        -------
+        (H, W[, 3]) or (T, H, W[, 3]) uint8 array
+
+        Raises
+        ------
+        CodecError
+            If the file is damaged.
+        IndexError
+            If there is no frame of that number.
+        """
+        video = self._opened(size_limit)
+        return video[:] if index in (..., None) else video[index]
+
+    def iter(self, *, size_limit: int = SIZE_LIMIT) -> Iterator[NDArray[np.uint8]]:
+        """Decode one frame after another."""
+        yield from self._opened(size_limit)
+
+    def write(self, ndimage: Any, *, is_batch: bool = True, **options: Any) -> bytes | None:
+        """Encode a video, all of it at once.
+
+        Parameters
+        ----------
+        ndimage : (T, H, W[, 3]) array, or iterable of (H, W[, 3]) arrays
+            Frames, uint8.
+        is_batch : bool
+            False if it is a single frame.
+        **options
+            Keywords of `encode_video`, such as `fps` and `quality`.
+
+        Returns
+        -------
+        bytes or None
+            The file, if the target is "<bytes>".
+
+        Raises
+        ------
+        CodecError
+            If the frames cannot be coded. A file that is there already stays as it is.
+        """
+        if self._is_written:
+            raise UnsupportedError("a .tvid file is written at once: give all frames, or an iterator of them")
+        if is_batch and isinstance(ndimage, np.ndarray) and ndimage.ndim == 3 and ndimage.shape[2] == 3:
+            raise UnsupportedError(
+                "an array (H, W, 3) is one frame: say so with is_batch=False, or give a list of frames"
+            )
+        path = Path(self.request.get_local_filename())  # for what is no file, a temporary one, which imageio passes on
+        encode_video(ndimage if is_batch else [ndimage], path, **options)
+        self._is_written = True
+        return path.read_bytes() if self.request.filename == RETURN_BYTES else None
+
+    def properties(self, index: int | EllipsisType | None = ..., *, size_limit: int = SIZE_LIMIT) -> ImageProperties:
+        """Return shape and type of what `read` returns, without decoding it."""
+        shape = self._opened(size_limit).shape
+        if index in (..., None):
+            return ImageProperties(shape, np.dtype(np.uint8), n_images=shape[0], is_batch=True)
+        return ImageProperties(shape[1:], np.dtype(np.uint8))
+
+    def metadata(
+        self,
+        index: int | EllipsisType | None = ...,
+        exclude_applied: bool = True,
+        *,
+        size_limit: int = SIZE_LIMIT,
+    ) -> dict[str, Any]:
+        """Return what the file says of the whole video, whatever the index; names are those of imageio's own plugins.
+
+        Nothing of it is left out as applied: frames come as RGB, whatever range and matrix the file has.
+        """
+        found = self._opened(size_limit)
+        return {
+            "codec": "tvid",
+            "profile": found.header.profile,
+            "fps": float(found.fps),
+            "duration": float(len(found) / found.fps),
+            "yuv": found.format.sampling,
+        }
+
+
 class TruncatedFileError(TruncatedError, OSError):
     """A truncated file, met by Pillow.
 
@@ -196,6 +314,15 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 def _accept(first: bytes) -> bool:
     return first.startswith(SIGNATURE)
+
+
+def _accept_request(request: Request, start: bytes, extension: str) -> None:
+    """Leave a request of imageio to its other plugins, unless the file begins so, or is to be written so."""
+    if request.mode.io_mode is IOMode.read:
+        if not request.firstbytes.startswith(start):
+            raise InitializationError(f"not a {extension} file: the signature is missing")
+    elif request.extension not in (extension, None):  # None: "<bytes>" or a file object, and the plugin by name
+        raise InitializationError(f"the extension is {request.extension}, not {extension}")
 
 
 def _check_index(index: int | EllipsisType | None) -> None:

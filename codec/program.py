@@ -2,7 +2,9 @@
 
     tcodec encode photo.png             photo.tjpg
     tcodec decode photo.tjpg            photo.png
-    tcodec info photo.tjpg --json
+    tcodec encode clip.mp4              clip.tvid
+    tcodec decode clip.tvid             clip.mp4
+    tcodec info clip.tvid --json
     tcodec verify archive/
 
 A subcommand is a function `add(subparsers)`: it adds a parser, and sets its default `run` to a function that takes the
@@ -84,7 +86,7 @@ class _Command(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "tcodec",
-        description="Encode pictures to .tjpg files, decode and examine them.",
+        description="Encode pictures to .tjpg files and videos to .tvid files, decode and examine them.",
         epilog="Exit status: 0 done, 1 error, 2 usage, 3 decoded with losses.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"tcodec {_version()}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from codec.frames import Planes
 from codec.group_encoder import encode_group
 from codec.syntax import Layout
 
-__all__ = ["allot", "encode_group_to_size"]
+__all__ = ["Share", "allot", "encode_group_to_size"]
 
 TOLERANCE = 0.015  # of a group's size: errors of many groups cancel out, those of one clip may not
 TRIALS = 7
@@ -26,7 +27,22 @@ SLOPE = 0.9  # how much smaller a group gets as quantiser steps grow, both on a 
 FINEST, COARSEST = 2.0, 5000.0  # scales of the steps in percent that are tried: qualities 99 and 1
 
 
-def allot(sizes: Sequence[int], budget: int) -> list[int]:
+class Share(NamedTuple):
+    """What is known of a group after the first pass.
+
+    Attributes
+    ----------
+    target : int
+        Bytes that it shall take.
+    size : int
+        Bytes that it took in the first pass.
+    """
+
+    target: int
+    size: int
+
+
+def allot(sizes: Sequence[int], budget: int) -> list[Share]:
     """Divide bytes among groups in proportion to what they took in the first pass.
 
     Parameters
@@ -38,7 +54,7 @@ def allot(sizes: Sequence[int], budget: int) -> list[int]:
 
     Returns
     -------
-    list of int
+    list of Share
 
     Raises
     ------
@@ -48,14 +64,14 @@ def allot(sizes: Sequence[int], budget: int) -> list[int]:
     if budget < len(sizes):
         raise CodecError("the bit rate is too low: not even the headers fit in")
     total = sum(sizes)
-    return [max(1, size * budget // total) for size in sizes]
+    return [Share(max(1, size * budget // total), size) for size in sizes]
 
 
 def encode_group_to_size(
     frames: Sequence[Planes],
     layout: Layout,
     pyramid: int,
-    target: int,
+    share: Share,
     quality: float,
     seen: dict[int, list[NDArray[np.uint8]]] | None = None,
 ) -> tuple[bytes, float]:
@@ -63,14 +79,11 @@ def encode_group_to_size(
 
     Parameters
     ----------
-    frames, layout, pyramid
+    frames, layout, pyramid, seen
         As for `encode_group`.
-    target : int
-        Wanted bytes.
+    share : Share
     quality : float
-        Where to begin: that of the first pass.
-    seen : dict, optional
-        As for `encode_group`.
+        That of the first pass.
 
     Returns
     -------
@@ -84,34 +97,31 @@ def encode_group_to_size(
     CodecError
         If even the lowest quality takes much more than is wanted.
     """
-    tried: dict[float, bytes] = {}
-    finer = coarser = None  # (log scale, log size) of the nearest trials that were too large, and too small
-    scale = _scale(quality)
+    # Trials as (log scale of the steps, log of size / target): the nearest that was too large, and too small.
+    point = math.log(_scale(quality)), math.log(share.size / share.target)
+    larger, smaller = (point, None) if point[1] > 0 else (None, point)
+    tried: dict[float, int] = {}
     for _ in range(TRIALS):
-        quality = round(_quality(scale), 2)
-        data = tried[quality] = encode_group(frames, layout, pyramid, quality, seen)
-        if abs(len(data) / target - 1) <= TOLERANCE:
-            return data, quality
-        point = math.log(_scale(quality)), math.log(len(data) / target)
-        if point[1] > 0:
-            finer = point
+        if larger and smaller:  # the wanted size lies between them: on the line through them
+            middle = larger[0] + (smaller[0] - larger[0]) * larger[1] / (larger[1] - smaller[1])
         else:
-            coarser = point
-        if finer and coarser:  # the size lies between two trials: on the line through them
-            following = finer[0] + (coarser[0] - finer[0]) * finer[1] / (finer[1] - coarser[1])
-        else:
-            following = point[0] + point[1] / SLOPE
-        scale = min(max(math.exp(following), FINEST), COARSEST)
-        if round(_quality(scale), 2) in tried:
+            middle = point[0] + point[1] / SLOPE
+        quality = round(_quality(min(max(math.exp(middle), FINEST), COARSEST)), 2)
+        if quality in tried:
             break
-    quality = min(tried, key=lambda quality: abs(len(tried[quality]) - target))
-    data = encode_group(frames, layout, pyramid, quality, seen) if seen else tried[quality]
-    if len(data) > 1.1 * target and scale >= COARSEST:
+        data = encode_group(frames, layout, pyramid, quality, seen)
+        tried[quality] = len(data)
+        point = math.log(_scale(quality)), math.log(len(data) / share.target)
+        if abs(len(data) / share.target - 1) <= TOLERANCE:
+            return data, quality
+        larger, smaller = (point, smaller) if point[1] > 0 else (larger, point)
+    best = min(tried, key=lambda quality: abs(tried[quality] - share.target))
+    if tried[best] > 1.1 * share.target and min(tried) <= 1:
         raise CodecError(
-            f"the bit rate is too low: {len(frames)} frames take {len(data)} bytes at the lowest quality, and there "
-            f"are {target}"
+            f"the bit rate is too low: {len(frames)} frames take {tried[best]} bytes at the lowest quality, and there "
+            f"are {share.target}"
         )
-    return data, quality
+    return data if best == quality else encode_group(frames, layout, pyramid, best, seen), best
 
 
 def _scale(quality: float) -> float:

@@ -25,9 +25,20 @@ from codec.gop import CASCADE
 from codec.interpolation import fetch, quarter_planes
 from codec.syntax import INTRA, Layout
 
-__all__ = ["MACROBLOCK", "Prediction", "add_residual", "average", "filter_edges", "interpolate", "predict", "steps"]
+__all__ = [
+    "MACROBLOCK",
+    "Prediction",
+    "add_residual",
+    "average",
+    "blank",
+    "filter_edges",
+    "interpolate",
+    "predict",
+    "steps",
+]
 
 MACROBLOCK = 16
+CHROMA_RATIO = 0.88
 GRAY = 128  # what an intra coded block is predicted as
 
 
@@ -47,7 +58,7 @@ class Prediction(NamedTuple):
 def steps(quality: float, level: int) -> tuple[int, int]:
     """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid."""
     luma, chroma = quantize.scale(quantize.TABLES["flat"], quality)
-    luma_step, chroma_step = int(luma[0]) * CASCADE[level] // 100, int(chroma[0]) * CASCADE[level] // 100
+    luma_step, chroma_step = int(luma[0]) * CASCADE[level] // 100, int(chroma[0] * CHROMA_RATIO) * CASCADE[level] // 100
     return min(luma_step, 65_535), min(chroma_step, 65_535)
 
 
@@ -59,6 +70,11 @@ def _inverse(step: int) -> dct.Inverse:
 def interpolate(planes: Planes) -> list[NDArray[np.uint8]]:
     """Return the quarter planes of each plane of a reference (`codec.interpolation`)."""
     return [quarter_planes(plane) for plane in planes]
+
+
+def blank(layout: Layout) -> list[NDArray[np.uint8]]:
+    """Return the prediction of an I frame: gray planes."""
+    return [np.full((8 * rows, 8 * columns), GRAY, np.uint8) for rows, columns in layout.grids]
 
 
 def predict(

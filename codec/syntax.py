@@ -17,7 +17,8 @@ of them, a wavefront at a time, then which blocks have levels, then the levels, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,11 @@ class Motion:
         vectors = np.zeros((frames, blocks, 4, 2, 2), np.int16)
         return cls(flags.astype(np.uint8), flags.copy(), vectors, flags.copy(), flags.astype(np.uint8))
 
+    @classmethod
+    def join(cls, parts: Sequence[Motion]) -> Motion:
+        """Put the frames of several parts one after another."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
 
 class Levels(NamedTuple):
     """Quantised levels of blocks, those that are 0 left out.
@@ -117,6 +123,13 @@ class Levels(NamedTuple):
     counts: NDArray[np.uint8]
     places: NDArray[np.uint8]
     values: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, levels: NDArray[np.float32]) -> Levels:
+        """Find the levels that are not 0 in blocks (N, 64) of whole numbers."""
+        block, place = np.nonzero(levels)
+        counts = np.bincount(block, minlength=len(levels)).astype(np.uint8)
+        return cls(counts, place.astype(np.uint8), levels[block, place].astype(np.int16))
 
 
 class Layout(NamedTuple):
@@ -151,6 +164,16 @@ class Layout(NamedTuple):
             whole = np.broadcast_to(flags, (len(pattern), self.rows, self.chroma, self.columns, self.chroma))
             planes.append(whole.reshape(len(pattern), *grid))
         return planes
+
+    def pattern(self, some: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+        """Return the patterns (F, M) that mark these blocks of each plane, (F, rows, columns); of chroma, all beside."""
+        frames, cells = len(some[0]), (self.rows, self.columns)
+        quarters = some[0].reshape(frames, self.rows, 2, self.columns, 2).swapaxes(2, 3).reshape(frames, *cells, 4)
+        pattern = quarters @ (np.uint8(1) << np.arange(4, dtype=np.uint8))
+        for plane, flags in enumerate(some[1:]):
+            of_cells = flags.reshape(frames, self.rows, self.chroma, self.columns, self.chroma).any(axis=(2, 4))
+            pattern |= of_cells.astype(np.uint8) << np.uint8(4 + plane)
+        return pattern.reshape(frames, self.rows * self.columns)
 
 
 @dataclass
@@ -196,6 +219,9 @@ def code_group(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], gr
     FormatError, TruncatedError
         From a decoder.
     """
+    # Before memory is taken for so many: a symbol for each block of the I frame, and for eight macroblocks of the others.
+    coder.expect("dc", sum(rows * columns for rows, columns in layout.grids))
+    coder.expect("skip", len(levels) * _patches(layout))
     motion = _code_motion(coder, layout, levels, group.motion if group else None)
     dc = [
         _code_dc(coder, grid, plane > 0, group.dc[plane] if group else None) for plane, grid in enumerate(layout.grids)
@@ -265,7 +291,6 @@ class Field:
 
 def _code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], motion: Motion | None) -> Motion:
     frames, blocks = len(levels), layout.rows * layout.columns
-    coder.expect("skip", frames * _patches(layout))  # before memory is taken for so many macroblocks
     kind = np.minimum(levels - 1, LEVEL_CLASSES - 1).astype(np.uint8)  # class of each frame
     coded = Motion.empty(frames, blocks)
     skipped = _code_flags(
@@ -413,7 +438,7 @@ def _code_levels(
     for i, active in enumerate(steps.tolist()):
         at = start[:active] + i
         early = earliest[:active]
-        context = base[:active] + PLACES.take(early) * np.uint8(8)
+        context = base[:active] + PLACES.take(early, mode="clip") * np.uint8(8)
         context += LEFT.take(left[:active] - np.uint8(i)) * np.uint8(2) + large[:active]
         symbols = run = None
         if levels is not None and own_sizes is not None:

@@ -35,6 +35,7 @@ A file that is cut off has no index; a reader that is told to makes one by walki
 from __future__ import annotations
 
 import math
+import operator
 import os
 import pickle
 import struct
@@ -46,7 +47,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -60,7 +61,7 @@ from codec.files import atomic_open
 from codec.frames import MATRICES, SAMPLINGS, Format, Planes, from_rgb, sampling_of
 from codec.gop import PYRAMIDS
 from codec.group_encoder import encode_group
-from codec.rate_control import allot, encode_group_to_size
+from codec.rate_control import Share, allot, encode_group_to_size
 from codec.scenes import is_cut
 from codec.syntax import Layout
 
@@ -89,7 +90,8 @@ DEFAULT_PYRAMID = 8
 LARGEST_SIDE = 65_535  # pixels
 LARGEST_GROUP = 512  # frames
 GROUP_PIXELS = 1 << 28  # in all frames of a group: bounds the memory of a decoder
-LARGEST_TIME = 1 << 62
+LARGEST_TIME = 1 << 62  # ticks
+LARGEST_PAUSE = 1 << 35  # ticks: what a varint holds
 
 Frame = NDArray[np.uint8] | Planes | tuple[Planes, int]
 
@@ -312,9 +314,9 @@ def encode_video(
         If the file cannot be written.
     """
     _check_options(quality, keyframe, pyramid, yuv)
+    if not 1e-6 < fps < 1e6:
+        raise CodecError(f"{fps} frames a second; it must be between a millionth and a million")
     fraction = Fraction(fps).limit_denominator(100_000)
-    if fraction <= 0:
-        raise CodecError(f"{fps} frames a second; it must be more than 0")
     if bitrate is not None and not 0 < bitrate < math.inf:
         raise CodecError(f"{bitrate} bits a second; it must be more than 0")
     with ExitStack() as stack:
@@ -326,16 +328,16 @@ def encode_video(
         pixels = header.layout.rows * header.layout.columns * 256
         cutter = partial(_cut, keyframe=min(keyframe, LARGEST_GROUP, GROUP_PIXELS // pixels), scene_cut=scene_cut)
         quality = round(100 * quality) / 100
-        targets: Iterable[int | None] = repeat(None)
+        shares: Iterable[Share | None] = repeat(None)
         if bitrate is not None:
-            first_pass = _encode(cutter(stream), targets, header, quality, executor, None)
-            targets = _budget(((group, len(data)) for group, data, _ in first_pass), header, bitrate)
+            first_pass = _encode(cutter(stream), shares, header, quality, executor, None)
+            shares = _budget(((group, len(data)) for group, data, _ in first_pass), header, bitrate)
             stream = _Planes(frames, format, fraction, yuv)
         file = stack.enter_context(_opened(target, force))
         writer = _Writer(file, header)
         stop: BaseException | None = None
         try:
-            for group, data, chosen in _encode(cutter(stream), targets, header, quality, executor, reconstruction):
+            for group, data, chosen in _encode(cutter(stream), shares, header, quality, executor, reconstruction):
                 writer.group(GroupHeader(group.first, chosen, group.times), data)
                 if progress is not None:
                     progress(len(group.frames))
@@ -388,12 +390,13 @@ class _Planes:
     """Frames of whatever kind as planes and timestamps, checked; the first is read at once, for its format."""
 
     def __init__(self, frames: Iterable[Frame], format: Format | None, rate: Fraction, yuv: str) -> None:
-        self._frames = iter(frames)
         self._yuv = yuv
-        first = next(self._frames, None)
-        if first is None:
-            raise CodecError("there are no frames to encode")
-        self._first = first
+        rest = iter(frames)
+        try:
+            first = next(rest)
+        except StopIteration:
+            raise CodecError("there are no frames to encode") from None
+        self._frames = chain([first], rest)
         is_picture = isinstance(first, np.ndarray)
         self.format = format or Format(1, 1, "400", rate, 1 / rate, full_range=is_picture)
         planes, _ = self._convert(first, 0)
@@ -409,6 +412,9 @@ class _Planes:
             self.format.full_range,
             self.format.matrix,
         )
+        for fraction in (settled.rate, settled.tick):
+            if not 0 < fraction.numerator < 1 << 32 or fraction.denominator >= 1 << 32:
+                raise UnsupportedError(f"a rate or tick of {fraction}: numerator and denominator have 32 bits")
         if format is not None and settled != format:
             raise UnsupportedError(f"the first frame is {settled}, and not {format} as was announced")
         self.format = settled
@@ -416,20 +422,20 @@ class _Planes:
     def __iter__(self) -> Iterator[tuple[Planes, int]]:
         shapes = [tuple(shape) for shape in self.format.shapes]
         before = -1
-        frame: Frame | None = self._first
-        number = 0
-        while frame is not None:
+        for number, frame in enumerate(self._frames):
             planes, time = self._convert(frame, number)
             if [plane.shape for plane in planes] != shapes:
                 raise UnsupportedError(
                     f"frame {number} has planes {[plane.shape for plane in planes]}, the first frame {shapes}; "
                     "all frames of a video have one size and sampling"
                 )
-            if not before < time < LARGEST_TIME:
-                raise UnsupportedError(f"frame {number} has the timestamp {time}, after {before}; they must rise")
+            if not before < time < min(LARGEST_TIME, before + LARGEST_PAUSE):
+                raise UnsupportedError(
+                    f"frame {number} has the timestamp {time}, after {before}; they must rise, by less than "
+                    f"{LARGEST_PAUSE} ticks"
+                )
             yield planes, time
-            before, number = time, number + 1
-            frame = next(self._frames, None)
+            before = time
 
     def _convert(self, frame: Frame, number: int) -> tuple[Planes, int]:
         if isinstance(frame, np.ndarray):
@@ -464,7 +470,7 @@ def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:
     yield group
 
 
-def _budget(sizes: Iterable[tuple[_Group, int]], header: Header, bitrate: float) -> list[int | None]:
+def _budget(sizes: Iterable[tuple[_Group, int]], header: Header, bitrate: float) -> list[Share]:
     """Turn the sizes of a first pass into the bytes that each group may take."""
     taken, overhead, last = [], len(preamble(KIND)) + len(header.to_bytes()) + 3 * FRAMING + LENGTH.size, 0
     for group, size in sizes:
@@ -472,12 +478,12 @@ def _budget(sizes: Iterable[tuple[_Group, int]], header: Header, bitrate: float)
         overhead += FRAMING + ENTRY.size + len(GroupHeader(group.first, 0, group.times).to_bytes())
         last = group.times[-1]
     seconds = last * header.format.tick + 1 / header.format.rate
-    return [*allot(taken, int(bitrate * seconds / 8) - overhead)]
+    return allot(taken, int(bitrate * seconds / 8) - overhead)
 
 
 def _encode(
     groups: Iterable[_Group],
-    targets: Iterable[int | None],
+    shares: Iterable[Share | None],
     header: Header,
     quality: float,
     executor: Executor | None,
@@ -485,9 +491,9 @@ def _encode(
 ) -> Iterator[tuple[_Group, bytes, float]]:
     """Encode groups, here or in an executor; give them back in order, with their bytes and qualities."""
     if executor is None:
-        for group, target in zip(groups, targets, strict=False):
+        for group, share in zip(groups, shares, strict=False):
             seen: dict[int, list[NDArray[np.uint8]]] = {}  # of the last trial, if there are several
-            data, chosen = _encode_group(group.frames, header, quality, target, seen if reconstruction else None)
+            data, chosen = _encode_group(group.frames, header, quality, share, seen if reconstruction else None)
             if reconstruction is not None:
                 for index in sorted(seen):
                     reconstruction(group.first + index, crop(seen[index], header.format))
@@ -496,8 +502,8 @@ def _encode(
     waiting: deque[tuple[_Group, Future[tuple[bytes, float]]]] = deque()
     ahead = 2 * (os.cpu_count() or 1)  # groups on their way: enough to keep workers busy, little enough to hold
     try:
-        for group, target in zip(groups, targets, strict=False):
-            waiting.append((group, executor.submit(_encode_group, group.frames, header, quality, target)))
+        for group, share in zip(groups, shares, strict=False):
+            waiting.append((group, executor.submit(_encode_group, group.frames, header, quality, share)))
             if len(waiting) >= ahead:
                 ready, future = waiting.popleft()
                 yield ready, *future.result()
@@ -513,12 +519,12 @@ def _encode_group(
     frames: list[Planes],
     header: Header,
     quality: float,
-    target: int | None,
+    share: Share | None,
     seen: dict[int, list[NDArray[np.uint8]]] | None = None,
 ) -> tuple[bytes, float]:
     """Encode a group at a quality, or to a number of bytes; note what a decoder will see of it."""
-    if target is not None:
-        return encode_group_to_size(frames, header.layout, header.pyramid, target, quality, seen)
+    if share is not None:
+        return encode_group_to_size(frames, header.layout, header.pyramid, share, quality, seen)
     return encode_group(frames, header.layout, header.pyramid, quality, seen), quality
 
 

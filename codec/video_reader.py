@@ -13,7 +13,6 @@ import mmap
 import operator
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.chunks import DONE, FRAMING, PREAMBLE, Chunk, check_preamble, read_chunk, stream_chunks, walk_chunks
-from bitstreams.errors import CodecError, FormatError, TruncatedError
+from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError
 from codec.frames import Format, Planes, to_rgb
 from codec.gop import plan_gop
 from codec.group_decoder import Decoded, decode_group, read_group
 from codec.image import SIZE_LIMIT
 from codec.reconstruct import GRAY
-from codec.video import ENTRY, GROUP, HEAD, INDEX, KIND, LENGTH, GroupHeader, Header, crop
+from codec.video import ENTRY, GROUP, HEAD, INDEX, KIND, LARGEST_GROUP, LENGTH, GroupHeader, Header, crop
+
+HEADING, CHECKSUM = 8, 4  # bytes of a chunk before and after its payload
 
 __all__ = ["FrameInfo", "TracedFrame", "Video", "open_video", "stream_video", "trace_video"]
 
@@ -132,8 +133,8 @@ class Video:
     ----------
     header : Header
     missing : list of (first, last)
-        Ranges of frames that are lost, the last not counted. In their place the frame before is shown again, or gray.
-        Empty unless damage was allowed for.
+        Ranges of frames that are lost, the last not counted. In their place are gray ones. Empty unless damage was
+        allowed for; damage inside a group is found when the group is decoded.
     problems : list of str
         What is wrong with the file.
     """
@@ -142,6 +143,7 @@ class Video:
         self._file, self._partial = file, allow_partial
         self.missing: list[tuple[int, int]] = []
         self.problems: list[str] = []
+        self._lost_times: dict[int, list[int]] = {}  # of frames that no group of the file has
         file.seek(0)
         check_preamble(file.read(PREAMBLE), KIND)
         if allow_partial:
@@ -222,24 +224,23 @@ class Video:
             As `codec.frames` describes them; the timestamp is in ticks of `format`.
         """
         stop = len(self) if stop is None else min(stop, len(self))
-        shown: Planes = tuple(np.full(shape, GRAY, np.uint8) for shape in self.format.shapes)
-        time, period = -1, max(1, round(1 / (self.format.rate * self.format.tick)))
         for number in self._groups(start, stop):
             entry = self._entries[number]
+            times = self._lost_times.get(number, [])
             try:
                 payload, group, at = self._read_group(number)
+                times = group.times
                 for decoded in _frames(payload, group, at, self.header):
                     index = group.first + decoded.plan.index
                     if start <= index < stop:
-                        shown, time = crop(decoded.planes, self.format), group.times[decoded.plan.index]
-                        yield shown, time
+                        yield crop(decoded.planes, self.format), times[decoded.plan.index]
                     if index >= stop - 1:
                         return
             except CodecError as error:  # it comes before the first frame of the group
                 self._lose(number, error)
-                for _ in range(max(start, entry.first), min(stop, entry.first + entry.frames)):
-                    time += period
-                    yield shown, time
+                for index in range(max(start, entry.first), min(stop, entry.first + entry.frames)):
+                    gray: Planes = tuple(np.full(shape, GRAY, np.uint8) for shape in self.format.shapes)
+                    yield gray, times[index - entry.first]
 
     def info(self) -> Iterator[FrameInfo]:
         """Tell of each frame what it is and what it takes, without decoding pixels; lost ones are left out."""
@@ -326,28 +327,48 @@ class Video:
         """Walk along the chunks of a damaged file for its header and groups."""
         header: Header | None = None
         entries: list[_Entry] = []
+        index: list[_Entry] = []
+        times: list[tuple[int, int]] = []  # first and last timestamp of each entry
         for found in walk_chunks(_mapped(self._file), KIND, (HEAD, GROUP, INDEX)):
             if not isinstance(found, Chunk):
                 self.problems.append(found)
-            elif found.type == HEAD and header is None:
-                header = _read_header(found, size_limit)
-            elif found.type == GROUP:
-                with suppress(CodecError):  # what cannot be read is missing
+                continue
+            try:
+                if found.type == HEAD and header is None:
+                    header = _read_header(found, size_limit)
+                elif found.type == GROUP:
                     group, _ = GroupHeader.from_bytes(found.payload)
-                    if not entries or group.first >= entries[-1].first + entries[-1].frames:
-                        entries.append(_Entry(found.start - 8, group.first, len(group.times)))
-            elif found.type == INDEX:
-                with suppress(CodecError):
-                    entries = _with_lost(entries, _read_entries(found.payload))
+                    entry = _Entry(found.start - HEADING, group.first, len(group.times))
+                    _check_order(entry, group.times, entries, times)
+                    entries.append(entry)
+                    times.append((group.times[0], group.times[-1]))
+                elif found.type == INDEX:
+                    index = _read_entries(found)
+            except LimitError:
+                raise
+            except CodecError as error:
+                self.problems.append(f"the chunk at byte {found.start - HEADING}: {error}")
         if header is None:
             raise FormatError("the header is damaged or missing: nothing can be decoded without it")
-        entries = _with_lost(entries, [])
-        if all(entry.offset < 0 for entry in entries):
+        if not entries:
             raise TruncatedError("nothing of the video is left")
-        self._entries = entries
-        for number, entry in enumerate(entries):
-            if entry.offset < 0:
+        end = max(index[-1].first + index[-1].frames if index else 0, entries[-1].first + entries[-1].frames)
+        period = max(1, round(1 / (header.format.rate * header.format.tick)))
+        entries.append(_Entry(-1, end, 0))
+        after = times[-1][1] + period * (end - entries[-2].first - entries[-2].frames + 1)
+        times.append((after, after))
+        self._entries = []
+        first, before = 0, -1
+        for entry, (start, last) in zip(entries, times, strict=True):
+            lost = entry.first - first
+            if lost:
+                number = len(self._entries)
+                self._lost_times[number] = [before + (i + 1) * (start - before) // (lost + 1) for i in range(lost)]
+                self._entries.append(_Entry(-1, first, lost))
                 self._lose(number, TruncatedError("they are not in the file"))
+            if entry.frames:
+                self._entries.append(entry)
+            first, before = entry.first + entry.frames, last
         return header
 
     def _read_index(self) -> list[_Entry]:
@@ -358,7 +379,7 @@ class Video:
             self._file.seek(max(end, 0))
             if read_chunk(self._file, end).type != DONE:
                 raise FormatError("the file does not end with its last chunk")
-            self._file.seek(max(end - 4 - LENGTH.size, 0))
+            self._file.seek(max(end - CHECKSUM - LENGTH.size, 0))
             (length,) = LENGTH.unpack(self._file.read(LENGTH.size))
             start = end - FRAMING - length
             self._file.seek(max(start, 0))
@@ -367,10 +388,7 @@ class Video:
             raise TruncatedError(f"the file has no index at its end, it may be cut off: {error}") from error
         if chunk.type != INDEX:
             raise FormatError("the index is not in its place")
-        entries = _read_entries(chunk.payload)
-        if not entries:
-            raise FormatError("a video without frames")
-        return entries
+        return _read_entries(chunk)
 
 
 def _read_header(chunk: Chunk, size_limit: int) -> Header:
@@ -381,31 +399,27 @@ def _read_header(chunk: Chunk, size_limit: int) -> Header:
     return header
 
 
-def _read_entries(payload: bytes) -> list[_Entry]:
-    """Read the payload of an INDX chunk."""
-    size = len(payload) - LENGTH.size
-    if size < 0 or size % ENTRY.size or LENGTH.unpack(payload[size:]) != (len(payload),):
-        raise FormatError(f"an index of {len(payload)} bytes")
-    entries, first, after = [], 0, PREAMBLE
-    for offset, frames in ENTRY.iter_unpack(payload[:size]):
-        if offset < after or not frames:
-            raise FormatError("an index whose groups are not in order")
+def _read_entries(chunk: Chunk) -> list[_Entry]:
+    """Read an INDX chunk."""
+    size = len(chunk.payload) - LENGTH.size
+    if size <= 0 or size % ENTRY.size or LENGTH.unpack(chunk.payload[size:]) != (len(chunk.payload),):
+        raise FormatError(f"an index of {len(chunk.payload)} bytes")
+    entries, first, after = [], 0, PREAMBLE + FRAMING
+    for offset, frames in ENTRY.iter_unpack(chunk.payload[:size]):
+        if not (after <= offset < chunk.start - FRAMING and 1 <= frames <= LARGEST_GROUP):
+            raise FormatError("an index whose groups are not in order, or not in the file")
         entries.append(_Entry(offset, first, frames))
         first, after = first + frames, offset + FRAMING
     return entries
 
 
-def _with_lost(found: list[_Entry], index: list[_Entry]) -> list[_Entry]:
-    """Add entries without a place in the file for the frames that no group of a damaged file has."""
-    end = index[-1].first + index[-1].frames if index else found[-1].first + found[-1].frames if found else 0
-    filled, first = [], 0
-    for entry in [*(entry for entry in found if entry.first + entry.frames <= end), _Entry(-1, end, 0)]:
-        if entry.first > first:
-            filled.append(_Entry(-1, first, entry.first - first))
-        if entry.frames:
-            filled.append(entry)
-        first = entry.first + entry.frames
-    return filled
+def _check_order(entry: _Entry, times: list[int], entries: list[_Entry], known: list[tuple[int, int]]) -> None:
+    """Raise FormatError if a group of a damaged file cannot follow those before it."""
+    first, time = (entries[-1].first + entries[-1].frames, known[-1][1]) if entries else (0, -1)
+    # What is between them were groups too, with so many frames at most, and a tick or more for each.
+    gap = entry.first - first
+    if not 0 <= gap <= entry.offset // FRAMING * LARGEST_GROUP or times[0] - time <= gap:
+        raise FormatError("a group that is not in its place")
 
 
 def _mapped(file: BinaryIO) -> bytes | mmap.mmap:
@@ -452,12 +466,12 @@ def stream_video(source: BinaryIO, *, size_limit: int = SIZE_LIMIT) -> tuple[Hea
             if index is not None or chunk.type not in (GROUP, INDEX):
                 raise FormatError(f"a chunk {chunk.type.decode('latin-1')!r} where a group or the index belongs")
             if chunk.type == INDEX:
-                index = _read_entries(chunk.payload)
+                index = _read_entries(chunk)
                 continue
             group, at = GroupHeader.from_bytes(chunk.payload)
             if group.first != sum(entry.frames for entry in entries):
                 raise FormatError(f"the group at byte {chunk.start} is not in its place")
-            entries.append(_Entry(chunk.start - 8, group.first, len(group.times)))
+            entries.append(_Entry(chunk.start - HEADING, group.first, len(group.times)))
             for decoded in _frames(chunk.payload, group, at, header):
                 yield crop(decoded.planes, header.format), group.times[decoded.plan.index]
         if index != entries or not entries:

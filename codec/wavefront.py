@@ -10,7 +10,7 @@ slanted line do not wait for each other, so a line is one step, over all frames 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ class Wave(NamedTuple):
     neighbours: NDArray[np.intp]
 
 
-@cache
+@lru_cache(maxsize=8)
 def waves(rows: int, columns: int) -> list[Wave]:
     """Return the lines of a grid of blocks, in the order of coding."""
     row, column = np.divmod(np.arange(rows * columns), columns)

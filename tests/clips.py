@@ -32,7 +32,7 @@ CLIPS = ("moving", "still", "fade", "cut", "noise", "jumps")
 
 
 def make_clip(
-    frames: int, height: int, width: int, kind: str = "moving", channels: int = 3, seed: int = 0
+    frames: int, height: int, width: int, kind: str = "moving", channels: int = 3, *, seed: int = 0
 ) -> Iterator[NDArray[np.uint8]]:
     """Make pictures that follow each other.
 

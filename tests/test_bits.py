@@ -56,6 +56,16 @@ def test_unpack_reads_any_bytes_as_unpack_plain_does(data, lengths):
         assert bits.unpack(data, lengths).tolist() == bits.unpack_plain(data, lengths)
 
 
+@given(st.binary(max_size=40), st.integers(0, 200), st.lists(st.integers(0, 25), max_size=20))
+@example(b"\xff" * 5, 7, [25, 8])  # to the last bit, and over the borders of words
+def test_unpack_from_any_bit_on(data, at, lengths):
+    if at + sum(lengths) > 8 * len(data):
+        with pytest.raises(TruncatedError, match=f"need {sum(lengths)} bits, {8 * len(data) - at} are left"):
+            bits.unpack(data, lengths, at)
+    else:
+        assert bits.unpack(data, lengths, at).tolist() == bits.unpack_plain(data, [at, *lengths])[1:]
+
+
 def test_pack_of_many_fields_in_narrow_types():
     # The pipeline hands over uint16 words and uint8 lengths.
     rng = np.random.default_rng(0)

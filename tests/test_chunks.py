@@ -1,14 +1,31 @@
 """Tests of `bitstreams.chunks`: the layout byte by byte, zlib's checksum, strict reading, and the way over damage."""
 
+import io
+import mmap
 import struct
 import time
+import tracemalloc
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstreams.chunks import DONE, FRAMING, PREAMBLE, VERSION, Chunk, read_chunks, recover_chunks, write_chunks
+from bitstreams.chunks import (
+    DONE,
+    FRAMING,
+    PREAMBLE,
+    VERSION,
+    Chunk,
+    chunk_bytes,
+    preamble,
+    read_chunk,
+    read_chunks,
+    recover_chunks,
+    stream_chunks,
+    walk_chunks,
+    write_chunks,
+)
 from bitstreams.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
 
 KIND = b"TST"
@@ -195,6 +212,118 @@ def test_a_hostile_file_does_not_make_the_search_quadratic(costly):
         seconds.append(time.process_time() - begin)
     # Eight times the bytes; quadratic would be 64 times the time. Less than 10 ms cannot be measured.
     assert seconds[1] < 24 * max(seconds[0], 0.01)
+
+
+# Pipes and parts --------------------------------------------------------------------------------------------
+
+
+class Pipe:
+    """A file that can only be read, a few bytes at a time, and counts them."""
+
+    def __init__(self, data, most=7):
+        self._rest, self._most, self.given = data, most, 0
+
+    def read(self, size):
+        piece, self._rest = self._rest[: min(size, self._most)], self._rest[min(size, self._most) :]
+        self.given += len(piece)
+        return piece
+
+
+def stream(data):
+    """Read a whole pipe, to chunks."""
+    return list(stream_chunks(Pipe(data), KIND))
+
+
+def test_a_file_is_its_parts():
+    assert write() == preamble(KIND) + b"".join(chunk_bytes(*chunk) for chunk in [*CHUNKS, (DONE, b"")])
+
+
+@given(st.lists(st.tuples(st.sampled_from(TYPES), st.binary(max_size=50)), max_size=6))
+def test_a_pipe_gives_the_chunks_of_a_file(chunks):
+    data = write(chunks)
+    assert stream(data) == list(read_chunks(data, KIND))
+
+
+def test_a_pipe_is_read_no_further_than_the_chunk():
+    pipe = Pipe(write())
+    for chunk in stream_chunks(pipe, KIND):
+        assert pipe.given == chunk.start + len(chunk.payload) + 4
+    assert pipe.given == len(write())
+
+
+def test_a_pipe_that_ends_too_early():
+    data = write()
+    for end in range(len(data)):
+        with pytest.raises(TruncatedError):
+            stream(data[:end])
+
+
+def test_a_pipe_and_a_file_have_the_same_damage():
+    data = write()
+    for i in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[i // 8] ^= 1 << i % 8
+        with pytest.raises((FormatError, UnsupportedError, ChecksumError, TruncatedError)) as of_file:
+            read(bytes(damaged))
+        with pytest.raises(of_file.type):
+            stream(bytes(damaged))
+
+
+def test_a_pipe_with_bytes_after_the_end():
+    with pytest.raises(FormatError, match="bytes follow the last chunk"):
+        stream(write() + b"\n")
+
+
+def test_one_chunk_from_where_a_file_stands():
+    data, begin = write(), starts()
+    file = io.BytesIO(data)
+    for at, chunk in zip(begin, read_chunks(data, KIND), strict=True):
+        file.seek(at)
+        assert read_chunk(file, at) == chunk
+        assert file.tell() == at + FRAMING + len(chunk.payload)
+    assert read_chunk(file, file.tell()).type == DONE
+    with pytest.raises(TruncatedError):
+        read_chunk(file, file.tell())
+
+
+def test_a_damaged_chunk_is_named_by_its_place_in_the_file():
+    data, at = write(), starts()[2]
+    file = io.BytesIO(data[:at] + b"\0" + data[at + 1 :])
+    file.seek(at)
+    with pytest.raises(ChecksumError, match=f"the chunk at byte {at} is damaged"):
+        read_chunk(file, at)
+
+
+def test_an_announced_length_that_is_not_there_is_not_allocated():
+    data = preamble(KIND) + struct.pack(">4sI", b"BODY", 2**32 - 1) + bytes(1000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TruncatedError, match="4294967295 bytes"):
+            list(stream_chunks(io.BytesIO(data), KIND))
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_walk_gives_chunks_and_problems_in_the_order_of_the_file():
+    data, (_, first, second, _) = write(), starts()
+    damaged = data[:first] + b"garbage" + data[first:second] + b"more" + data[second:]
+    found = list(walk_chunks(damaged, KIND, TYPES))
+    problems = found.pop(1), found.pop(2)
+    assert [(chunk.type, chunk.payload) for chunk in found] == CHUNKS
+    assert problems[0].startswith(f"bytes {first} to {first + 7}: ")
+    assert problems[1].startswith(f"bytes {second + 7} to {second + 11}: ")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data, lambda data: data[:60] + b"x" + data[61:], lambda data: data[:-20]]
+)
+def test_a_walk_along_a_mapped_file(tmp_path, spoil):
+    data = spoil(write())
+    path = tmp_path / "mapped"
+    path.write_bytes(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert list(walk_chunks(mapped, KIND, TYPES)) == list(walk_chunks(data, KIND, TYPES))
 
 
 def test_a_chunk_is_a_plain_tuple():

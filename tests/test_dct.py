@@ -158,6 +158,18 @@ def test_inverse_is_exact_within_and_beyond_float32(step, bits, coded, seed):
     assert np.array_equal(samples, inverse_in_integers(inverse, levels))
 
 
+@given(st.sampled_from([16, 17, 255, 4080, 65_535]), st.integers(0, 15), st.integers(0, 5), st.integers(0, 99))
+@example(16, 10, 300, 0)  # more than one small product
+@example(65_535, 15, 3, 0)  # far beyond float32
+def test_single_blocks_have_the_samples_of_a_plane(step, bits, number, seed):
+    levels = np.random.default_rng(seed).integers(-(2**bits), 2**bits + 1, (number, 64)).astype(np.float32)
+    inverse = dct.Inverse(np.full(64, step))
+    found = inverse.blocks(levels)
+    assert (found.shape, found.dtype) == ((number, 64), np.float32)
+    plane = inverse_in_integers(inverse, levels[None])  # all blocks in one row
+    assert np.array_equal(found, plane.reshape(8, number, 8).swapaxes(0, 1).reshape(number, 64))
+
+
 @pytest.mark.parametrize("times", [0.5, 0.98, 1.02, 1.5, 2, 4, 16])
 def test_inverse_is_exact_where_partial_sums_pass_the_bound_of_float32(times):
     # 32 products add up to so many times 2**24 units of 2**-11, and the next 32 take them away again: what float32 lost

@@ -128,8 +128,8 @@ def test_420_is_the_mean_of_four(shape, full_range):
     assert np.array_equal(luma, from_rgb(rgb, "444", full_range=full_range, matrix="bt709")[0])
     height, width = shape
     for plane, exact in zip(chroma, planes_plain(rgb, full_range, "bt709")[1:], strict=True):
-        exact = np.pad(exact, ((0, height % 2), (0, width % 2)), mode="edge")
-        means = exact.reshape(exact.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
+        even = np.pad(exact, ((0, height % 2), (0, width % 2)), mode="edge")
+        means = even.reshape(even.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
         assert plane.shape == means.shape
         assert np.abs(plane - np.clip(means, 0, 255)).max() < 0.5 + 1e-4
 
@@ -152,7 +152,7 @@ def test_gray_pictures_have_no_chroma():
     assert [plane.tolist() for plane in from_rgb(gray, "420")] == [gray.tolist()]
     (limited,) = from_rgb(gray, "444", full_range=False)
     assert (limited.min(), limited.max()) == (16, 235)
-    assert np.abs(limited - (16 + gray * 219 / 255)).max() <= 0.5
+    assert np.abs(limited - (16 + gray.astype(float) * 219 / 255)).max() <= 0.5
 
 
 # Planes to RGB ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from codec.gop import CASCADE, PYRAMIDS, FramePlan, last_uses, plan_gop
 
-LENGTHS = [*range(1, 36), 64, 65, 100]
+LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 18, 32, 33, 100]
 
 
 @pytest.fixture(params=[(length, pyramid) for length in LENGTHS for pyramid in PYRAMIDS], ids=str)

@@ -163,6 +163,23 @@ def test_lanes_decode_to_what_bitarray_reads(drawn):
             assert huffman.decode_plain(stream.code, words, stream.count) == symbols.tolist()
 
 
+@pytest.mark.parametrize("lane", [1, 2, 100, 511, 512, 4096])
+def test_lanes_of_any_length(lane):
+    streams = [skewed(number, np.random.default_rng(number)) for number in (1500, 0, 1, lane, lane + 1)]
+    data = huffman.encode_streams(streams, ALPHABET, lane)
+    found, decoded = read_whole(data, 5)
+    assert {stream.lane for stream in found if stream.count} == {lane}
+    for symbols, stream, fast in zip(streams, found, decoded, strict=True):
+        assert stream.entries.size == -(-symbols.size // lane)
+        assert np.array_equal(fast, symbols)
+
+
+def test_longer_lanes_take_fewer_bytes():
+    symbols = skewed(20_000, np.random.default_rng(2))
+    sizes = [len(huffman.encode_streams([symbols], ALPHABET, lane)) for lane in (64, 128, 512, 4096)]
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
 def test_a_section_need_not_start_at_the_first_byte():
     symbols = skewed(1000, np.random.default_rng(1))
     section = huffman.encode_streams([symbols], ALPHABET)

@@ -15,7 +15,7 @@ def cuts(frames):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cut_is_found_and_nothing_else(seed):
-    frames = list(make_clip(12, 96, 128, "cut", 1, seed))
+    frames = list(make_clip(12, 96, 128, "cut", 1, seed=seed))
     assert cuts(frames) == [6]
 
 

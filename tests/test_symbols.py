@@ -91,12 +91,15 @@ def test_the_layout_by_hand():
         ("one", np.zeros(3, np.uint8), np.array([7, 7, 8], np.uint8), None),
     ]
     every = calls[0][2]
-    assert write(calls, kinds) == (
-        write_varint(1, 0, 2)
-        + pack_fixed([0, 0, 1], 1)  # the second context does not occur
-        + write_varint(13)
-        + encode_streams([calls[2][2], every[400:], every[:400]], 256, 512)
-        + pack([5, 0, 257], [4, 0, 9])
+    assert (
+        write(calls, kinds)
+        == (
+            write_varint(1, 0, 2)
+            + pack_fixed([0, 0, 1], 1)  # the second context does not occur
+            + write_varint(13)
+            + encode_streams([calls[2][2], every[400:], every[:400]], 256, 512)
+            + pack([5, 0, 257], [4, 0, 9])
+        )
     )
 
 

@@ -15,20 +15,24 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from io import BufferedReader
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn, cast
 
-from bitstreams.errors import CodecError
+from bitstreams.chunks import signature
+from bitstreams.errors import CodecError, FormatError
 from codec.clip_writer import SUFFIXES
 from codec.files import FORMATS, PICTURES, atomic_write, refuse_existing
-from codec.image import SIZE_LIMIT
+from codec.image import KIND, SIZE_LIMIT
 
 if TYPE_CHECKING:  # `tcodec --help` has no use for it
     from tqdm import tqdm
@@ -44,6 +48,7 @@ __all__ = [
     "add_reading_options",
     "add_writing_options",
     "amount",
+    "count",
     "destination",
     "explain",
     "find",
@@ -51,11 +56,13 @@ __all__ = [
     "frame_bar",
     "given",
     "is_folder",
+    "opened",
     "plan",
     "positive",
     "print_json",
     "processes",
     "read",
+    "read_tjpg",
     "report",
     "run",
     "say",
@@ -224,9 +231,8 @@ def plan(
     many = len(inputs) > 1 or Path(inputs[0]).is_dir()
     folder = output is not None and is_folder(output)
     into_folder = output is not None and (many or folder)
-    if output is not None and many and not folder:
-        if output == "-" or Path(output).is_file() or Path(output).suffix.lower() in NAMES_OF_FILES:
-            raise CodecError(f"{output}: several outputs need a folder")
+    if output is not None and many and not folder and _is_file(output):
+        raise CodecError(f"{output}: several outputs need a folder")
     if (many or into_folder) and any(source == STANDARD for source, _ in found):
         raise CodecError("-: standard input goes alone, and to a file or to standard output")
     tasks: dict[Path, Task] = {}
@@ -254,14 +260,39 @@ def is_folder(output: str) -> bool:
     return output.endswith("/") or Path(output).is_dir()
 
 
+def _is_file(output: str) -> bool:
+    """Tell whether an output is a file or standard output, or is named like a file."""
+    return output == "-" or Path(output).is_file() or Path(output).suffix.lower() in NAMES_OF_FILES
+
+
 def first_bytes(source: Path, size: int = 16) -> bytes:
     """Return what a file or standard input begins with, and leave it there; nothing of what is no file."""
     if source == STANDARD:
-        return sys.stdin.buffer.peek(size)[:size]  # type: ignore[attr-defined]  # it is a BufferedReader
+        return cast(BufferedReader, sys.stdin.buffer).peek(size)[:size]
     if not source.is_file():
         return b""
     with source.open("rb") as file:
         return file.read(size)
+
+
+def read_tjpg(source: Path) -> bytes:
+    """Read a file that begins like a `.tjpg` file, as far as it goes, or raise FormatError."""
+    data = read(source)
+    if not data.startswith(signature(KIND)[: len(data)]):
+        raise FormatError("neither a .tjpg nor a .tvid file")
+    return data
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[BinaryIO]:
+    """Open a file, or standard input as a temporary file, to be sought in."""
+    if source != STANDARD:
+        with source.open("rb") as file:
+            yield file
+        return
+    with TemporaryFile() as file:
+        copyfileobj(sys.stdin.buffer, file)
+        yield file
 
 
 def destination(task: Task) -> Path | BinaryIO:
@@ -287,6 +318,11 @@ def print_json(records: Sequence[dict[str, Any]], inputs: Sequence[str]) -> None
         print(json.dumps(records, indent=2))
     elif records:
         print(json.dumps(records[0], indent=2))
+
+
+def count(number: int, what: str) -> str:
+    """Say how many there are of something."""
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def explain(error: BaseException, name: str | Path = "") -> str:
@@ -367,11 +403,11 @@ def say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def frame_bar(args: argparse.Namespace, frames: int | None) -> tqdm[Any]:
-    """Return a progress bar for the frames of a video, of so many as far as it is known."""
+def frame_bar(args: argparse.Namespace, number: int | None, frames: Iterable[Any] | None = None) -> tqdm[Any]:
+    """Return a progress bar for a video of so many frames, as far as it is known; and an iterator of them, if given."""
     from tqdm import tqdm  # noqa: PLC0415
 
-    return tqdm(total=frames, unit=" frames", leave=False, disable=not _shows_bars(args))
+    return tqdm(frames, total=number, unit=" frames", leave=False, disable=not _shows_bars(args))
 
 
 def _shows_bars(args: argparse.Namespace) -> bool:

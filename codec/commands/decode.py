@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bitstreams.errors import ChecksumError, TruncatedError
 from codec.clip_writer import SUFFIXES
 from codec.commands import batch
 from codec.commands.videos import decode_clip, is_video
@@ -39,8 +40,8 @@ def add(subparsers: Any) -> None:
     damage.add_argument(
         "--allow-partial",
         action="store_true",
-        help="decode what is left of damaged files, report what is missing, and exit with status 3; missing rows of a "
-        "picture are gray, and for missing frames the one before is shown",
+        help="decode what is left of damaged files, report what is missing, and exit with status 3; rows and frames "
+        "that are missing are gray",
     )
     parser.set_defaults(run=run)
 
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     """Decode all inputs; return the exit status."""
     tasks, suffix = _plan(args)
     with batch.processes(args.jobs) as executor:
-        return batch.run(tasks, _decode, partial(decode_clip, suffix=suffix), args, executor)
+        on_pictures = partial(_advise, job=_decode)
+        on_videos = partial(_advise, job=partial(decode_clip, suffix=suffix))
+        return batch.run(tasks, on_pictures, on_videos, args, executor)
 
 
 def _plan(args: argparse.Namespace) -> tuple[list[batch.Task], str | None]:
@@ -58,12 +61,26 @@ def _plan(args: argparse.Namespace) -> tuple[list[batch.Task], str | None]:
         source = Path(args.inputs[0])
         if is_video(source) and not source.is_dir():
             return [batch.Task(source, Path(args.output), video=True)], "/"
-    return batch.plan(args.inputs, args.output, {".tjpg", ".tvid"}, lambda source: MP4 if is_video(source) else PNG), None
+    return batch.plan(args.inputs, args.output, {".tjpg", ".tvid"}, _kind), None
+
+
+def _kind(source: Path) -> batch.Kind:
+    return MP4 if is_video(source) else PNG
+
+
+def _advise(task: batch.Task, args: argparse.Namespace, job: batch.Job) -> batch.Outcome:
+    """Do a job, and tell of --allow-partial where it would help."""
+    try:
+        return job(task, args)
+    except (ChecksumError, TruncatedError) as error:
+        if args.allow_partial:
+            raise
+        raise type(error)(f"{error}; --allow-partial decodes what is left") from error
 
 
 def _decode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     """Decode one picture."""
-    data = batch.read(task.source)
+    data = batch.read_tjpg(task.source)
     losses: list[str] = []
     if args.allow_partial:
         recovered = recover_image(data, size_limit=args.size_limit)

@@ -24,7 +24,8 @@ from codec.commands.videos import encode_clip
 from codec.files import PICTURES, read_picture
 from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
 from codec.profiles import find_profile
-from codec.video import DEFAULT_KEYFRAME, DEFAULT_QUALITY as DEFAULT_VIDEO_QUALITY
+from codec.video import DEFAULT_KEYFRAME
+from codec.video import DEFAULT_QUALITY as DEFAULT_VIDEO_QUALITY
 
 __all__ = ["add"]
 
@@ -197,8 +198,10 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> list[batch.Task]:
     """Decide what becomes of each input."""
     named = None
-    if args.output and len(args.inputs) == 1 and not batch.is_folder(args.output):
+    if args.output and not batch.is_folder(args.output):
         named = {kind.suffix: kind for kind in (TJPG, TVID)}.get(Path(args.output).suffix.lower())
+    if named is TVID and len(args.inputs) > 1:
+        raise CodecError(f"{args.output}: a video is made of one input; of several pictures, if that is their folder")
     if named is TVID and args.inputs[0] and Path(args.inputs[0]).is_dir():
         return [batch.Task(Path(args.inputs[0]), Path(args.output), video=True)]
     return batch.plan(args.inputs, args.output, PICTURES | VIDEOS, lambda source: named or _kind(source))
@@ -218,7 +221,7 @@ def _moves(source: Path) -> bool:
 
     try:
         with Image.open(source) as image:
-            return getattr(image, "n_frames", 1) > 1
+            return getattr(image, "is_animated", False)
     except Exception:  # damage shows in all kinds; who reads the file will tell
         return False
 

@@ -1,15 +1,20 @@
-"""`tcodec info`: what `.tjpg` files say of themselves, without decoding pixels."""
+"""`tcodec info`: what `.tjpg` and `.tvid` files say of themselves, without decoding pixels."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import sys
+from io import SEEK_END
+from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
 from codec.commands import batch
+from codec.commands.video_info import describe_video, video_as_text
+from codec.commands.videos import is_video
 from codec.image import Header, read_header
+from codec.video_reader import open_video
 
 __all__ = ["add", "as_words", "parameters"]
 
@@ -20,8 +25,9 @@ def add(subparsers: Any) -> None:
     """Add the subcommand to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "info",
-        help="show what .tjpg files say of themselves",
-        description="Show size, sampling, stages and metadata of .tjpg files, without decoding pixels.",
+        help="show what .tjpg and .tvid files say of themselves",
+        description="Show size, sampling, stages and metadata of .tjpg files, size, rate and frames of .tvid files, "
+        "without decoding pixels. The JSON record of a .tvid file has the names and the order of ffprobe's.",
     )
     batch.add_reading_options(parser)
     parser.set_defaults(run=run)
@@ -30,17 +36,16 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Describe all inputs; return the exit status."""
     records, failed = [], False
-    for path, _ in batch.find(args.inputs, {".tjpg"}):
+    for path, _ in batch.find(args.inputs, {".tjpg", ".tvid"}):
         try:
-            data = batch.read(path)
-            record = {"file": str(path), **_describe(read_header(data, size_limit=args.size_limit), len(data))}
+            record = _describe_video(path, args) if is_video(path) else _describe_picture(path, args)
         except (CodecError, OSError) as error:
             print(batch.report(error, path, args.verbose), file=sys.stderr)
             failed = True
             continue
         records.append(record)
         if not args.json:
-            print(_as_text(record))
+            print(video_as_text(record) if "streams" in record else _as_text(record))
     if args.json:
         batch.print_json(records, args.inputs)
     return batch.FAILED if failed else 0
@@ -62,8 +67,21 @@ def as_words(values: dict[str, Any]) -> str:
     )
 
 
-def _describe(header: Header, size: int) -> dict[str, Any]:
+def _describe_video(path: Path, args: argparse.Namespace) -> dict[str, Any]:
+    with (
+        batch.opened(path) as file,
+        open_video(file, size_limit=args.size_limit) as video,
+        batch.frame_bar(args, len(video), video.info()) as infos,
+    ):
+        return describe_video(str(path), file.seek(0, SEEK_END), video.header, infos)
+
+
+def _describe_picture(path: Path, args: argparse.Namespace) -> dict[str, Any]:
+    data = batch.read_tjpg(path)
+    header = read_header(data, size_limit=args.size_limit)
+    size = len(data)
     return {
+        "file": str(path),
         "width": header.width,
         "height": header.height,
         "channels": header.channels,

@@ -1,4 +1,4 @@
-"""`tcodec verify`: whether `.tjpg` files are whole and decode, strictly."""
+"""`tcodec verify`: whether `.tjpg` and `.tvid` files are whole and decode, strictly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from bitstreams.errors import CodecError
 from codec.commands import batch
+from codec.commands.videos import check_video, is_video
 from codec.image import decode_image
 
 __all__ = ["add"]
@@ -17,8 +18,9 @@ def add(subparsers: Any) -> None:
     """Add the subcommand to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "verify",
-        help="check that .tjpg files are whole and decode",
-        description="Decode .tjpg files strictly, and tell what is wrong with those that do not. Nothing is written.",
+        help="check that .tjpg and .tvid files are whole and decode",
+        description="Decode .tjpg and .tvid files strictly, and tell what is wrong with those that do not. Nothing is "
+        "written.",
     )
     batch.add_reading_options(parser)
     parser.set_defaults(run=run)
@@ -27,8 +29,8 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check all inputs; return the exit status."""
     records = []
-    for path, _ in batch.find(args.inputs, {".tjpg"}):
-        record = _check(path, args.size_limit)
+    for path, _ in batch.find(args.inputs, {".tjpg", ".tvid"}):
+        record = _check(path, args)
         records.append(record)
         if not args.json and not (record["ok"] and args.quiet):
             print(f"{path}: " + ("ok" if record["ok"] else f"{record['error']}: {record['message']}"), flush=True)
@@ -37,10 +39,13 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(record["ok"] for record in records) else batch.FAILED
 
 
-def _check(path: Path, size_limit: int) -> dict[str, Any]:
+def _check(path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Decode a file; return what came of it."""
     try:
-        decode_image(batch.read(path), size_limit=size_limit)
+        if is_video(path):
+            check_video(path, args)
+        else:
+            decode_image(batch.read_tjpg(path), size_limit=args.size_limit)
     except (CodecError, OSError, MemoryError) as error:
         message = batch.explain(error).removeprefix(f"{path}: ")
         return {"file": str(path), "ok": False, "error": type(error).__name__, "message": message}
