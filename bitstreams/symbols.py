@@ -15,7 +15,9 @@ ends with one code a kind, a long one with many.
 
     for each kind:
       codes     varint                      how many codes it has; 0 if it has no symbols
-      map       a few bits each, to whole bytes   the code of each context; absent if there is only one
+      changed   a bit for each context, to whole bytes   whether its code differs from that of the context before (of
+                                        the first, from 0); absent if there is only one code
+      map       a few bits each, to whole bytes   the codes of contexts that are marked so
     bits        varint                      number of plain bits
     sections    of up to 16 streams each (`bitstreams.huffman`), a stream for each code of each kind
     plain bits  to whole bytes
@@ -130,7 +132,7 @@ class HuffmanEncoder:
             codes = int(code_of.max(initial=-1)) + 1 if symbols.size else 0
             header.append(write_varint(codes))
             if codes > 1:
-                header.append(pack_fixed(np.maximum(code_of, 0), (codes - 1).bit_length()))
+                header.append(_write_map(code_of, codes))
             chosen = code_of.take(contexts)
             streams += [symbols[chosen == code] for code in range(codes)]
         widths = np.concatenate(self._widths)
@@ -177,12 +179,7 @@ class HuffmanDecoder:
             codes_of[kind] = codes
             code_of[kind] = np.zeros(number, np.uint8)
             if codes > 1:
-                width = (codes - 1).bit_length()
-                packed = take(data, at, -(-number * width // 8))
-                code_of[kind] = unpack_fixed(packed, number, width).astype(np.uint8)
-                at += len(packed)
-                if code_of[kind].max() >= codes:
-                    raise FormatError(f"a context of {kind} has a code that does not exist")
+                code_of[kind], at = _read_map(data, at, number, codes)
         self._plain_bits, at = read_varint(data, at)
         self._plain_bits_read = 0
         streams: list[NDArray[np.uint8]] = []
@@ -264,6 +261,26 @@ class HuffmanDecoder:
         for kind, left in self._left.items():
             if any(stream.size for stream in left):
                 raise FormatError(f"symbols of {kind} are left")
+
+
+def _write_map(code_of: NDArray[np.int8], codes: int) -> bytes:
+    """Write which code each context has, as the module describes; where that does not matter (-1), nothing changes."""
+    known = np.maximum.accumulate(np.where(code_of >= 0, np.arange(code_of.size), -1))
+    filled = np.where(known >= 0, code_of[known], 0)
+    changed = np.diff(filled, prepend=np.int8(0)) != 0
+    return np.packbits(changed).tobytes() + pack_fixed(filled[changed], (codes - 1).bit_length())
+
+
+def _read_map(data: bytes, at: int, number: int, codes: int) -> tuple[NDArray[np.uint8], int]:
+    """Read what `_write_map` wrote; return it and the index after it."""
+    flags = take(data, at, -(-number // 8))
+    changed = np.unpackbits(np.frombuffer(flags, np.uint8), count=number).astype(np.bool_)
+    changes, width = int(np.count_nonzero(changed)), (codes - 1).bit_length()
+    packed = take(data, at + len(flags), -(-changes * width // 8))
+    values = np.append(0, unpack_fixed(packed, changes, width)).astype(np.uint8)
+    if values.max() >= codes:
+        raise FormatError("a context has a code that does not exist")
+    return values[np.cumsum(changed)], at + len(flags) + len(packed)
 
 
 def merge_contexts(counts: NDArray[np.int64]) -> NDArray[np.int8]:

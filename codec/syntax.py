@@ -50,7 +50,7 @@ MODE_SPLIT = 4  # symbols of modes: 0 inherited, else 1 + direction, and 4 more 
 LEVEL_CLASSES = 4  # frames of P, and of B in the first, second, and later levels have statistics of their own
 BLOCK_CLASSES = 6  # of blocks: luma and chroma of I, of P, of B
 COUNT_CONTEXTS = 11  # of a class of blocks
-PLACES = np.repeat(np.arange(5, dtype=np.uint8), [1, 1, 3, 9, 50])  # of the place that a level may have at the earliest
+PLACES = np.repeat(np.arange(5, dtype=np.uint8), [1, 2, 4, 8, 49])  # of the place that a level may have at the earliest
 LEFT = np.repeat(np.arange(4, dtype=np.uint8), [2, 2, 5, 56])  # of the number of levels that are left in the block
 SUMS = np.repeat(np.arange(8, dtype=np.uint8), [1, 1, 1, 2, 4, 8, 16, 224])  # of the levels that neighbours have
 SPREADS = 4  # of a vector's neighbours
@@ -364,7 +364,7 @@ def _spread(apart: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _patches(layout: Layout) -> int:
     """Return how many symbols the flags of a frame take."""
-    return -(-layout.rows // 2) * -(-layout.columns // 4)
+    return -(-layout.rows // 2) * -(-layout.columns // 2)
 
 
 def _code_flags(
@@ -374,17 +374,20 @@ def _code_flags(
 
     A Huffman word has at least one bit, and most flags are worth much less.
     """
-    frames, high, wide = len(contexts), -(-layout.rows // 2), -(-layout.columns // 4)
+    frames, high, wide = len(contexts), -(-layout.rows // 2), -(-layout.columns // 2)
     owners = np.repeat(np.arange(1, frames + 1), _patches(layout))
     patches = None
     if flags is not None:
-        whole = np.ones((frames, 2 * high, 4 * wide), np.bool_)
+        whole = np.ones((frames, 2 * high, 2 * wide), np.bool_)
         whole[:, : layout.rows, : layout.columns] = flags.reshape(frames, layout.rows, layout.columns)
-        eights = whole.reshape(frames, high, 2, wide, 4).swapaxes(2, 3).reshape(frames, high, wide, 8)
-        patches = np.packbits(eights).reshape(-1)
+        fours = whole.reshape(frames, high, 2, wide, 2).swapaxes(2, 3).reshape(-1, 4)
+        patches = np.packbits(fours, axis=1)[:, 0] >> np.uint8(4)
     patches = coder.code(kind, np.repeat(contexts, high * wide), patches, owners)
-    whole = np.unpackbits(patches).astype(np.bool_).reshape(frames, high, wide, 2, 4).swapaxes(2, 3)
-    whole = whole.reshape(frames, 2 * high, 4 * wide)[:, : layout.rows, : layout.columns]
+    if (patches > 15).any():
+        raise FormatError("more than four flags in a symbol")
+    fours = np.unpackbits(patches[:, None] << np.uint8(4), axis=1, count=4).astype(np.bool_)
+    whole = fours.reshape(frames, high, wide, 2, 2).swapaxes(2, 3).reshape(frames, 2 * high, 2 * wide)
+    whole = whole[:, : layout.rows, : layout.columns]
     return whole.reshape(frames, layout.rows * layout.columns)
 
 
@@ -438,8 +441,8 @@ def _code_levels(
     for i, active in enumerate(steps.tolist()):
         at = start[:active] + i
         early = earliest[:active]
-        context = base[:active] + PLACES.take(early, mode="clip") * np.uint8(8)
-        context += LEFT.take(left[:active] - np.uint8(i)) * np.uint8(2) + large[:active]
+        context = base[:active] + large[:active] * np.uint8(20)
+        context += LEFT.take(left[:active] - np.uint8(i)) * np.uint8(5) + PLACES.take(early, mode="clip")
         symbols = run = None
         if levels is not None and own_sizes is not None:
             run = levels.places.take(at) - early

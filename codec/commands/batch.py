@@ -20,19 +20,16 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from shutil import copyfileobj
-from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from bitstreams.chunks import signature
-from bitstreams.errors import CodecError, FormatError
+from bitstreams.errors import CodecError
 from codec.clip_writer import SUFFIXES
-from codec.files import FORMATS, PICTURES, atomic_write, refuse_existing
-from codec.image import KIND, SIZE_LIMIT
+from codec.commands.streams import STANDARD
+from codec.files import FORMATS, PICTURES, refuse_existing
+from codec.image import SIZE_LIMIT
 
 if TYPE_CHECKING:  # `tcodec --help` has no use for it
     from tqdm import tqdm
@@ -40,7 +37,6 @@ if TYPE_CHECKING:  # `tcodec --help` has no use for it
 __all__ = [
     "FAILED",
     "LOSSES",
-    "STANDARD",
     "Job",
     "Kind",
     "Outcome",
@@ -49,28 +45,21 @@ __all__ = [
     "add_writing_options",
     "amount",
     "count",
-    "destination",
     "explain",
     "find",
-    "first_bytes",
     "frame_bar",
     "given",
     "is_folder",
-    "opened",
     "plan",
     "positive",
     "print_json",
     "processes",
-    "read",
-    "read_tjpg",
     "report",
     "run",
     "say",
     "terminate",
-    "write",
 ]
 
-STANDARD = Path("-")  # standard input or output
 FAILED, LOSSES = 1, 3  # exit statuses
 UNITS = {"k": 1_000, "M": 1_000_000}
 NAMES_OF_FILES = PICTURES | {*FORMATS, *SUFFIXES, ".tjpg", ".tvid"}  # a folder that is called so would be a mistake
@@ -250,11 +239,6 @@ def plan(
     return list(tasks.values())
 
 
-def read(source: Path) -> bytes:
-    """Read a file, or standard input."""
-    return sys.stdin.buffer.read() if source == STANDARD else source.read_bytes()
-
-
 def is_folder(output: str) -> bool:
     """Tell whether an output is a folder, or is named so with / at the end."""
     return output.endswith("/") or Path(output).is_dir()
@@ -263,53 +247,6 @@ def is_folder(output: str) -> bool:
 def _is_file(output: str) -> bool:
     """Tell whether an output is a file or standard output, or is named like a file."""
     return output == "-" or Path(output).is_file() or Path(output).suffix.lower() in NAMES_OF_FILES
-
-
-def first_bytes(source: Path, size: int = 16) -> bytes:
-    """Return what a file or standard input begins with, and leave it there; nothing of what is no file."""
-    if source == STANDARD:
-        return cast(BufferedReader, sys.stdin.buffer).peek(size)[:size]
-    if not source.is_file():
-        return b""
-    with source.open("rb") as file:
-        return file.read(size)
-
-
-def read_tjpg(source: Path) -> bytes:
-    """Read a file that begins like a `.tjpg` file, as far as it goes, or raise FormatError."""
-    data = read(source)
-    if not data.startswith(signature(KIND)[: len(data)]):
-        raise FormatError("neither a .tjpg nor a .tvid file")
-    return data
-
-
-@contextmanager
-def opened(source: Path) -> Iterator[BinaryIO]:
-    """Open a file, or standard input as a temporary file, to be sought in."""
-    if source != STANDARD:
-        with source.open("rb") as file:
-            yield file
-        return
-    with TemporaryFile() as file:
-        copyfileobj(sys.stdin.buffer, file)
-        yield file
-
-
-def destination(task: Task) -> Path | BinaryIO:
-    """Return where a task writes: a path, in a folder that exists from here on, or standard output."""
-    if task.target == STANDARD:
-        return sys.stdout.buffer
-    task.target.parent.mkdir(parents=True, exist_ok=True)
-    return task.target
-
-
-def write(task: Task, data: bytes, force: bool) -> None:
-    """Write the output of a task, whole or not at all."""
-    target = destination(task)
-    if isinstance(target, Path):
-        atomic_write(target, data, force=force)
-    else:
-        target.write(data)
 
 
 def print_json(records: Sequence[dict[str, Any]], inputs: Sequence[str]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from bitstreams.errors import ChecksumError, TruncatedError
 from codec.clip_writer import SUFFIXES
-from codec.commands import batch
-from codec.commands.videos import decode_clip, is_video
+from codec.commands import batch, streams
+from codec.commands.videos import decode_clip
 from codec.files import FORMATS, picture_bytes
 from codec.image import decode_image, read_header, recover_image
 
@@ -59,13 +59,13 @@ def _plan(args: argparse.Namespace) -> tuple[list[batch.Task], str | None]:
     """Decide what becomes of each input; "/" says that it is a folder of pictures."""
     if len(args.inputs) == 1 and args.output and batch.is_folder(args.output):
         source = Path(args.inputs[0])
-        if is_video(source) and not source.is_dir():
+        if streams.is_video(source) and not source.is_dir():
             return [batch.Task(source, Path(args.output), video=True)], "/"
     return batch.plan(args.inputs, args.output, {".tjpg", ".tvid"}, _kind), None
 
 
 def _kind(source: Path) -> batch.Kind:
-    return MP4 if is_video(source) else PNG
+    return MP4 if streams.is_video(source) else PNG
 
 
 def _advise(task: batch.Task, args: argparse.Namespace, job: batch.Job) -> batch.Outcome:
@@ -80,7 +80,7 @@ def _advise(task: batch.Task, args: argparse.Namespace, job: batch.Job) -> batch
 
 def _decode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     """Decode one picture."""
-    data = batch.read_tjpg(task.source)
+    data = streams.read_tjpg(task.source)
     losses: list[str] = []
     if args.allow_partial:
         recovered = recover_image(data, size_limit=args.size_limit)
@@ -90,9 +90,9 @@ def _decode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     else:
         pixels = decode_image(data, size_limit=args.size_limit)
         header = read_header(data, size_limit=args.size_limit)
-    suffix = ".png" if task.target == batch.STANDARD else task.target.suffix
+    suffix = ".png" if task.target == streams.STANDARD else task.target.suffix
     picture = picture_bytes(suffix, pixels, header.icc, header.exif)
-    batch.write(task, picture, args.force)
+    streams.write(task.target, picture, args.force)
     line = f"{task.source}: {header.width} x {header.height}, {len(data):,} -> {len(picture):,} bytes"
     if (header.icc or header.exif) and not FORMATS[suffix.lower()].metadata:
         line += f", without colour profile and EXIF data, for which {suffix} has no place"

@@ -18,7 +18,7 @@ from typing import Any
 from bitstreams.errors import CodecError
 from codec.baseline import TABLES, TUNES
 from codec.clips import DEFAULT_RATE
-from codec.commands import batch
+from codec.commands import batch, streams
 from codec.commands.info import as_words, parameters
 from codec.commands.videos import encode_clip
 from codec.files import PICTURES, read_picture
@@ -59,7 +59,7 @@ def add(subparsers: Any) -> None:
         "a picture, a video, a folder of them, or - for stdin, which may be a picture or y4m",
         "a file, a folder, or - for stdout; a folder if there are several inputs (default: beside each input). With a "
         ".tvid file, the pictures of a folder become one video, in the order of the numbers in their names",
-        "processes: each takes a picture at a time, or a group of frames of a video",
+        "processes, each of which takes a picture at a time, or a group of frames of a video",
     )
     wish = parser.add_mutually_exclusive_group()
     wish.add_argument(
@@ -127,8 +127,8 @@ def _add_options_of_videos(group: Any) -> None:
         type=batch.positive,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="begin a group with a frame that stands alone after N frames at most; a jump into the video decodes one "
-        f"group (default: {DEFAULT_KEYFRAME})",
+        help="frames in a group, at most; each group begins with a frame that stands alone, and a jump into the video "
+        f"decodes one of them (default: {DEFAULT_KEYFRAME})",
     )
     group.add_argument(
         "--scene-cut",
@@ -209,7 +209,7 @@ def _plan(args: argparse.Namespace) -> list[batch.Task]:
 
 def _kind(source: Path) -> batch.Kind:
     """Tell what an input becomes that nothing is said about."""
-    suffix, start = source.suffix.lower(), batch.first_bytes(source, len(Y4M))
+    suffix, start = source.suffix.lower(), streams.first_bytes(source, len(Y4M))
     if suffix in VIDEOS or suffix == TVID.suffix or (start and Y4M.startswith(start)):
         return TVID
     return TVID if suffix in ANIMATIONS and _moves(source) else TJPG
@@ -242,7 +242,7 @@ def _encode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     """Encode one picture."""
     from codec.search import encode_to_psnr, encode_to_size  # noqa: PLC0415
 
-    data = batch.read(task.source)
+    data = streams.read(task.source)
     pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit)
     options = batch.given(args, "yuv", "profile", "tune", "tables") | {"icc": icc, "exif": exif}
     if options.get("yuv") == "400" and pixels.shape[2:] in ((3,), (4,)):
@@ -253,7 +253,7 @@ def _encode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
         coded = encode_to_psnr(pixels, args.target_psnr, **options)
     else:
         coded = encode_image(pixels, **batch.given(args, "quality"), **options)
-    batch.write(task, coded, args.force)
+    streams.write(task.target, coded, args.force)
     height, width = pixels.shape[:2]
     line = f"{task.source}: {len(data):,} -> {len(coded):,} bytes, {8 * len(coded) / (height * width):.3f} bits a pixel"
     stages = as_words(parameters(read_header(coded, size_limit=sys.maxsize)))

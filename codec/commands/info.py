@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
-from codec.commands import batch
+from codec.commands import batch, streams
 from codec.commands.video_info import describe_video, video_as_text
-from codec.commands.videos import is_video
 from codec.image import Header, read_header
 from codec.video_reader import open_video
 
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     records, failed = [], False
     for path, _ in batch.find(args.inputs, {".tjpg", ".tvid"}):
         try:
-            record = _describe_video(path, args) if is_video(path) else _describe_picture(path, args)
+            record = _describe_video(path, args) if streams.is_video(path) else _describe_picture(path, args)
         except (CodecError, OSError) as error:
             print(batch.report(error, path, args.verbose), file=sys.stderr)
             failed = True
@@ -69,7 +68,7 @@ def as_words(values: dict[str, Any]) -> str:
 
 def _describe_video(path: Path, args: argparse.Namespace) -> dict[str, Any]:
     with (
-        batch.opened(path) as file,
+        streams.opened(path) as file,
         open_video(file, size_limit=args.size_limit) as video,
         batch.frame_bar(args, len(video), video.info()) as infos,
     ):
@@ -77,7 +76,7 @@ def _describe_video(path: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _describe_picture(path: Path, args: argparse.Namespace) -> dict[str, Any]:
-    data = batch.read_tjpg(path)
+    data = streams.read_tjpg(path)
     header = read_header(data, size_limit=args.size_limit)
     size = len(data)
     return {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
-from codec.commands import batch
-from codec.commands.videos import check_video, is_video
+from codec.commands import batch, streams
+from codec.commands.videos import check_video
 from codec.image import decode_image
 
 __all__ = ["add"]
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
 def _check(path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Decode a file; return what came of it."""
     try:
-        if is_video(path):
+        if streams.is_video(path):
             check_video(path, args)
         else:
-            decode_image(batch.read_tjpg(path), size_limit=args.size_limit)
+            decode_image(streams.read_tjpg(path), size_limit=args.size_limit)
     except (CodecError, OSError, MemoryError) as error:
         message = batch.explain(error).removeprefix(f"{path}: ")
         return {"file": str(path), "ok": False, "error": type(error).__name__, "message": message}

@@ -16,36 +16,30 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bitstreams.chunks import signature
 from bitstreams.errors import CodecError, TruncatedError, UnsupportedError
 from codec.clip_writer import write_clip
 from codec.clips import Clip, open_clip
-from codec.commands import batch
+from codec.commands import batch, streams
 from codec.frames import Planes
-from codec.video import KIND, encode_video
+from codec.video import encode_video
 from codec.video_reader import Video, open_video, stream_video
 
 if TYPE_CHECKING:  # `tcodec --help` has no use for it
     from tqdm import tqdm
 
-__all__ = ["check_video", "decode_clip", "encode_clip", "is_video"]
-
-
-def is_video(source: Path) -> bool:
-    """Tell whether an input is a `.tvid` file, whatever it is called."""
-    return batch.first_bytes(source).startswith(signature(KIND))
+__all__ = ["check_video", "decode_clip", "encode_clip"]
 
 
 def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor | None) -> batch.Outcome:
     """Encode a clip, its groups in the processes of an executor if there is one."""
-    if is_video(task.source):
+    if streams.is_video(task.source):
         raise UnsupportedError("a .tvid file already; decode it to have a video")
-    source = sys.stdin.buffer if task.source == batch.STANDARD else task.source
+    source = sys.stdin.buffer if task.source == streams.STANDARD else task.source
     rate, sampling = getattr(args, "fps", None), getattr(args, "yuv", None)
     opening = partial(open_clip, source, rate=rate, sampling=sampling, size_limit=args.size_limit)
     written, start = 0, time.perf_counter()
@@ -56,10 +50,7 @@ def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor |
         bar.update(frames)
 
     try:
-        with (
-            opening() as clip,
-            batch.frame_bar(args, clip.length) as bar,
-        ):
+        with opening() as clip, batch.frame_bar(args, clip.length) as bar:
             frames: Iterable[tuple[Planes, int]] = clip
             if "bitrate" in args:
                 bar.total = clip.length and 2 * clip.length
@@ -68,7 +59,7 @@ def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor |
                     frames = _Passes(frames, opening)
             summary = encode_video(
                 frames,
-                batch.destination(task),
+                streams.destination(task.target),
                 format=clip.format,
                 executor=executor,
                 force=args.force,
@@ -115,11 +106,11 @@ def decode_clip(task: batch.Task, args: argparse.Namespace, suffix: str | None) 
         _refuse_full_folder(task, args.force)
     start, times = time.perf_counter(), array("q")
     with ExitStack() as resources:
-        if task.source == batch.STANDARD and not args.allow_partial:  # decoded as it comes
+        if task.source == streams.STANDARD and not args.allow_partial:  # decoded as it comes
             header, frames = stream_video(sys.stdin.buffer, size_limit=args.size_limit)
             format, number = header.format, None
         else:
-            file = resources.enter_context(batch.opened(task.source))
+            file = resources.enter_context(streams.opened(task.source))
             video = resources.enter_context(
                 open_video(file, allow_partial=args.allow_partial, size_limit=args.size_limit)
             )
@@ -131,7 +122,7 @@ def decode_clip(task: batch.Task, args: argparse.Namespace, suffix: str | None) 
                 times.append(moment)
                 yield planes, moment
 
-        notes = write_clip(batch.destination(task), format, watched(), suffix=suffix, force=args.force)
+        notes = write_clip(streams.destination(task.target), format, watched(), suffix=suffix, force=args.force)
         losses = _losses(video, times, _is_cut_off(file)) if args.allow_partial else []
     speed = len(times) / (time.perf_counter() - start)
     line = f"{batch.count(len(times), 'frame')} of {format.width} x {format.height} -> {task.target}"
@@ -174,8 +165,8 @@ def _is_cut_off(file: BinaryIO) -> bool:
 
 def check_video(source: Path, args: argparse.Namespace) -> None:
     """Decode a video strictly, from its first byte to its last; raise what is wrong with it."""
-    with ExitStack() as resources:
-        file = sys.stdin.buffer if source == batch.STANDARD else resources.enter_context(source.open("rb"))
+    with nullcontext(sys.stdin.buffer) if source == streams.STANDARD else source.open("rb") as file:
         _, frames = stream_video(file, size_limit=args.size_limit)
-        for _ in resources.enter_context(batch.frame_bar(args, None, frames)):
-            pass
+        with batch.frame_bar(args, None, frames) as bar:
+            for _ in bar:
+                pass
