@@ -9,9 +9,9 @@ decoder cannot disagree about what comes next. Calls work on whole arrays, an el
 
 `kind` is what the symbols are (a mode, a vector's difference, ...), a `context` is what is known beforehand about a
 symbol of that kind: symbols in the same context have like statistics, and share a code. More contexts predict better,
-but each code has to be sent, so **the encoder merges contexts**: it begins with a code for each context that occurs, and
-merges two at a time as long as that makes the file smaller (as Brotli, RFC 7932, 7.3, and JPEG XL do). A short stream
-ends with one code a kind, a long one with many.
+but each code has to be sent, so **the encoder merges contexts**: it begins with a code for each context that occurs,
+and merges two at a time as long as that makes the file smaller (as Brotli, RFC 7932, 7.3, and JPEG XL do). A short
+stream ends with one code a kind, a long one with many.
 
     for each kind:
       codes     varint                      how many codes it has; 0 if it has no symbols
@@ -170,7 +170,7 @@ class HuffmanDecoder:
 
     def __init__(self, data: bytes, at: int, kinds: Mapping[str, int], owners: int = 0) -> None:
         self.account = {kind: np.zeros(owners, np.int64) for kind in (*kinds, "plain")} if owners else {}
-        code_of: dict[str, NDArray[np.intp]] = {}
+        code_of: dict[str, NDArray[np.uint8]] = {}
         codes_of: dict[str, int] = {}
         for kind, number in kinds.items():
             codes, at = read_varint(data, at)

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from codec import blocks, motion
 from codec.interpolation import fetch
+from codec.layout import Layout
 from codec.motion import sums_of_differences, vector_bits
+from codec.motion_syntax import BACKWARD, BOTH, FORWARD, INTRA, Field, Motion
 from codec.reconstruct import average
-from codec.syntax import BACKWARD, BOTH, FORWARD, INTRA, Field, Layout, Motion
 from codec.wavefront import waves
 
 __all__ = ["decide"]

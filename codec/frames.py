@@ -1,7 +1,7 @@
 """Frames of a video: planes of luma and chroma, and what their numbers mean.
 
-A frame is a tuple of planes, (Y,) or (Y, Cb, Cr), each a uint8 array. Video is kept in these, not in RGB: most of it was
-made so, and a conversion forth and back would lose what the codec never touched.
+A frame is a tuple of planes, (Y,) or (Y, Cb, Cr), each a uint8 array. Video is kept in these, not in RGB: most of it
+was made so, and a conversion forth and back would lose what the codec never touched.
 
     sampling   4:0:0   gray, no chroma
                4:2:0   chroma has half the width and half the height, rounded up

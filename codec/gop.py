@@ -16,7 +16,7 @@ more coarsely than the one before (`CASCADE`). Half of the frames are in the las
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from dataclasses import dataclass
 
 __all__ = ["CASCADE", "PYRAMIDS", "FramePlan", "last_uses", "plan_gop"]
 
@@ -24,7 +24,8 @@ PYRAMIDS = (1, 2, 4, 8, 16)  # frames from one I or P frame to the next; 1 is a 
 CASCADE = (84, 112, 140, 165, 190, 200)  # quantiser steps of each level, in percent of the I frame's
 
 
-class FramePlan(NamedTuple):
+@dataclass(frozen=True)
+class FramePlan:
     """How a frame is coded.
 
     Attributes

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from bitstreams.symbols import HuffmanDecoder
 from codec import reconstruct
 from codec.gop import FramePlan, last_uses, plan_gop
+from codec.layout import Layout
 from codec.reconstruct import Prediction
-from codec.syntax import KINDS, Group, Layout, code_group
+from codec.syntax import KINDS, Group, code_group
 
 __all__ = ["Decoded", "FrameLevels", "decode_group", "frame_levels", "frame_prediction", "read_group"]
 
@@ -30,7 +31,7 @@ class FrameLevels:
         Levels of each.
     places : (V,) uint8 array
     values : (V,) int16 array
-        As in `codec.syntax.Levels`.
+        As in `codec.level_syntax.Levels`.
     """
 
     where: NDArray[np.intp]

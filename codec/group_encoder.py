@@ -21,9 +21,12 @@ from codec import blocks, dct, motion, reconstruct
 from codec.decide import decide
 from codec.frames import Planes
 from codec.gop import FramePlan, last_uses, plan_gop
+from codec.layout import Layout
+from codec.level_syntax import Levels
+from codec.motion_syntax import Motion
 from codec.rdo import optimise_levels
 from codec.reconstruct import Prediction
-from codec.syntax import KINDS, Group, Layout, Levels, Motion, code_group
+from codec.syntax import KINDS, Group, code_group
 
 __all__ = ["encode_group"]
 
@@ -128,17 +131,19 @@ def _encode_frame(
     if intra:
         where = [np.arange(len(own)) for own in levels]
     else:
-        some = [own.any(axis=1).reshape(1, *grid) for own, grid in zip(levels, layout.grids, strict=True)]
+        some = [(own != 0).any(axis=1).reshape(1, *grid) for own, grid in zip(levels, layout.grids, strict=True)]
         decided.pattern[...] = layout.pattern(some)
         where = [np.flatnonzero(flags) for flags in layout.coded(decided.pattern)]
-    dc, sent, coded = [], [], []
+    dc: list[NDArray[np.int16]] = []
+    sent: list[Levels] = []
+    coded: list[NDArray[np.bool_]] = []
     for plane, (own, at) in enumerate(zip(levels, where, strict=True)):
         reconstruct.add_residual(planes[plane], at, own[at], step[plane > 0])
         if intra:
             dc.append(own[:, 0].astype(np.int16).reshape(layout.grids[plane]))
             own[:, 0] = 0
         sent.append(Levels.of(own[at]))
-        coded.append(own.any(axis=1).reshape(layout.grids[plane]))
+        coded.append((own != 0).any(axis=1).reshape(layout.grids[plane]))
     reconstruct.filter_edges(layout, planes, coded, Prediction(decided.direction[0], decided.vectors[0]), step)
     return _Coded(dc, decided, sent), planes
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bitstreams.errors import CodecError
 from codec.frames import Planes
 from codec.group_encoder import encode_group
-from codec.syntax import Layout
+from codec.layout import Layout
 
 __all__ = ["Share", "allot", "encode_group_to_size"]
 

@@ -23,7 +23,8 @@ from codec.deblock import deblock, strengths
 from codec.frames import Planes
 from codec.gop import CASCADE
 from codec.interpolation import fetch, quarter_planes
-from codec.syntax import INTRA, Layout
+from codec.layout import Layout
+from codec.motion_syntax import INTRA
 
 __all__ = [
     "MACROBLOCK",
@@ -43,7 +44,7 @@ GRAY = 128  # what an intra coded block is predicted as
 
 
 class Prediction(NamedTuple):
-    """How a frame of M macroblocks is predicted; see `codec.syntax.Motion`.
+    """How a frame of M macroblocks is predicted; see `codec.motion_syntax.Motion`.
 
     Attributes
     ----------

@@ -61,9 +61,9 @@ from codec.files import atomic_open
 from codec.frames import MATRICES, SAMPLINGS, Format, Planes, from_rgb, sampling_of
 from codec.gop import PYRAMIDS
 from codec.group_encoder import encode_group
+from codec.layout import Layout
 from codec.rate_control import Share, allot, encode_group_to_size
 from codec.scenes import is_cut
-from codec.syntax import Layout
 
 __all__ = [
     "DEFAULT_KEYFRAME",
@@ -447,13 +447,14 @@ class _Planes:
             if 0 in frame.shape:
                 raise UnsupportedError(f"frame {number} has no pixels")
             return from_rgb(frame, self._yuv, full_range=self.format.full_range, matrix=self.format.matrix), number
-        if not isinstance(frame, tuple) or not frame:
-            raise UnsupportedError(
-                f"frame {number} is a {type(frame).__name__}, neither an array nor a tuple of planes"
-            )
-        planes, time = frame if len(frame) == 2 and isinstance(frame[0], tuple) else (frame, number)
+        planes, time = frame if isinstance(frame, tuple) and len(frame) == 2 else (frame, number)
+        if not isinstance(planes, tuple) or not all(isinstance(plane, np.ndarray) for plane in planes):
+            raise UnsupportedError(f"frame {number} is neither a picture nor planes, with a timestamp or without")
         sampling_of(planes)
-        return planes, int(time)
+        try:
+            return planes, operator.index(time)
+        except TypeError:
+            raise UnsupportedError(f"frame {number} has the timestamp {time!r}; it must be a whole number") from None
 
 
 def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:

@@ -13,6 +13,8 @@ import mmap
 import operator
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +45,8 @@ class _Entry(NamedTuple):
     frames: int
 
 
-class FrameInfo(NamedTuple):
+@dataclass(frozen=True)
+class FrameInfo:
     """What a file says of a frame, without its being decoded.
 
     Attributes
@@ -68,7 +71,8 @@ class FrameInfo(NamedTuple):
     quality: float
 
 
-class TracedFrame(NamedTuple):
+@dataclass(frozen=True)
+class TracedFrame:
     """A decoded frame, and how it came about.
 
     Attributes
@@ -114,13 +118,13 @@ def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, si
     OSError
         If the file cannot be read.
     """
-    file = Path(source).open("rb") if isinstance(source, str | Path) else source
-    try:
-        return Video(file, allow_partial, size_limit)
-    except BaseException:
-        if file is not source:
-            file.close()
-        raise
+    if not isinstance(source, str | Path):
+        return Video(source, allow_partial, size_limit)
+    with ExitStack() as stack:  # closes the file unless it is handed on
+        file = stack.enter_context(Path(source).open("rb"))
+        video = Video(file, allow_partial, size_limit)
+        stack.pop_all()
+    return video
 
 
 class Video:

@@ -27,10 +27,10 @@ class Wave(NamedTuple):
     blocks : (K,) intp array
         Indices into the flattened grid.
     neighbours : (4, K) intp array
-        The blocks to the left, above, above to the right, and above to the left. Where one lies outside the grid another
-        stands in for it: in the first row all are the one to the left, in the first column those to the left are the
-        one above, in the last column the third is the fourth. The very first block has rows * columns, one past the
-        end.
+        The blocks to the left, above, above to the right, and above to the left. Where one lies outside the grid
+        another stands in for it: in the first row all are the one to the left, in the first column those to the left
+        are the one above, in the last column the third is the fourth. The very first block has rows * columns, one past
+        the end.
     """
 
     blocks: NDArray[np.intp]

@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from bitstreams.errors import FormatError
 from bitstreams.symbols import HuffmanEncoder
 from codec.gop import plan_gop
-from codec.syntax import BOTH, FORWARD, INTRA, KINDS, Field, Group, Layout, Levels, Motion, code_group
+from codec.layout import Layout
+from codec.level_syntax import Levels
+from codec.motion_syntax import BOTH, FORWARD, INTRA, Field, Motion
+from codec.syntax import KINDS, Group, code_group
 from codec.wavefront import waves
 
 __all__ = ["Inventor", "invent_group", "levels_of", "random_group", "settle"]
@@ -129,7 +132,7 @@ class Inventor(HuffmanEncoder):
 
 
 LIKELY = {
-    "skip": [0, 0, 0, 15, 200, 255],
+    "skip": [0, 0, 0, 15, 12, 3],
     "mode": [0, 0, 1, 2, 2, 6],
     "mode of B": [0, 0, 1, 2, 3, 4, 6, 7, 8],
     "vector": [0, 0, 1, 2, 9, 20, 59],

@@ -1,4 +1,4 @@
-"""Tests of the command line, run as a user would run it: what is written where, what is said, and the exit status."""
+"""Tests of the command line with pictures: what is written where, what is said, and the exit status."""
 
 import errno
 import io
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from codec.commands import batch
 from codec.metrics import psnr
 from tests.files import encode_in_strips, put_together
 from tests.pictures import make_picture
+from tests.program import ENVIRONMENT, call, files, process
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EXIF = b"Exif\0\0" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
@@ -39,24 +40,7 @@ def folder(tmp_path, monkeypatch):
 def tcodec(capsysbinary):
     """Run the program; return exit status, standard output and the lines of standard error."""
 
-    def run(*arguments):
-        status = program.main([str(argument) for argument in arguments])
-        captured = capsysbinary.readouterr()
-        return status, captured.out, captured.err.decode().splitlines()
-
-    return run
-
-
-COMMAND = [sys.executable, "-m", "codec.program"]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-ENVIRONMENT["PYTHONPATH"] = str(Path(program.__file__).parents[1])
-
-
-def process(*arguments, **options):
-    """Run the program in a process of its own; return the same."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    done = subprocess.run([*COMMAND, *arguments], check=False, timeout=60, env=ENVIRONMENT, **pipes)
-    return done.returncode, done.stdout, (done.stderr or b"").decode().splitlines()
+    return partial(call, capsysbinary)
 
 
 def save(path, pixels, **options):
@@ -72,11 +56,6 @@ def png(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
-
-
-def files(folder):
-    """Return the names of all files in a folder, hidden ones too."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 # Round trips -------------------------------------------------------------------------------------------------
@@ -676,7 +655,7 @@ def test_help_does_not_wait_for_what_it_does_not_need():
             program.main(["--help"])
         except SystemExit as stop:
             assert stop.code == 0
-        slow = {"PIL", "imageio", "matplotlib", "tqdm"} & set(sys.modules)
+        slow = {"PIL", "av", "imageio", "matplotlib", "tqdm"} & set(sys.modules)
         sys.exit(f"imported: {slow}" if slow else 0)
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=60, env=ENVIRONMENT)

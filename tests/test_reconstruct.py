@@ -7,9 +7,9 @@ from scipy import fft
 from codec import deblock, quantize, reconstruct
 from codec.gop import CASCADE
 from codec.interpolation import quarter_sample_plain
+from codec.layout import Layout
 from codec.reconstruct import Prediction
 from codec.scan import ZIGZAG
-from codec.syntax import Layout
 
 LAYOUTS = [Layout(2, 3, 0), Layout(2, 2, 1), Layout(1, 2, 2), Layout(1, 1, 1)]
 

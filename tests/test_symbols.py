@@ -84,23 +84,23 @@ def test_many_codes_take_several_sections():
 
 
 def test_the_layout_by_hand():
-    kinds = {"one": 1, "none": 9, "two": 3}
+    kinds = {"one": 1, "none": 9, "two": 5}
+    contexts = np.repeat(np.array([1, 4, 3], np.uint8), [400, 300, 100])
+    values = np.repeat(np.arange(200, dtype=np.uint8), 4)
     calls = [
-        ("two", np.array([2] * 400 + [0] * 400, np.uint8), np.repeat(np.arange(200, dtype=np.uint8), 4), None),
+        ("two", contexts, values, None),
         ("plain", np.array([4, 0, 9]), np.array([5, 0, 257]), None),
         ("one", np.zeros(3, np.uint8), np.array([7, 7, 8], np.uint8), None),
     ]
-    every = calls[0][2]
-    assert (
-        write(calls, kinds)
-        == (
-            write_varint(1, 0, 2)
-            + pack_fixed([0, 0, 1], 1)  # the second context does not occur
-            + write_varint(13)
-            + encode_streams([calls[2][2], every[400:], every[:400]], 256, 512)
-            + pack([5, 0, 257], [4, 0, 9])
-        )
-    )
+    parts = [
+        write_varint(1, 0, 2),
+        # Contexts 0 and 2 do not occur; 1 has the first code, 3 and 4 share the second.
+        bytes([0b0001_0000]) + pack_fixed([1], 1),
+        write_varint(13),
+        encode_streams([calls[2][2], values[:400], values[400:]], 256, 512),
+        pack([5, 0, 257], [4, 0, 9]),
+    ]
+    assert write(calls, kinds) == b"".join(parts)
 
 
 def test_nothing_at_all():
@@ -223,8 +223,8 @@ def test_more_codes_than_contexts():
 
 
 def test_a_context_whose_code_does_not_exist():
-    with pytest.raises(FormatError, match="a context of mode has a code that does not exist"):
-        HuffmanDecoder(write_varint(0, 3) + pack_fixed([0, 1, 2, 3, 0, 0, 0], 2), 0, KINDS)
+    with pytest.raises(FormatError, match="a context has a code that does not exist"):
+        HuffmanDecoder(write_varint(0, 3) + bytes([0b0100_1000]) + pack_fixed([1, 3], 2), 0, KINDS)
 
 
 @pytest.mark.parametrize("change", [lambda data: data + b"\0", lambda data: data[:-1]])

@@ -13,7 +13,10 @@ from bitstreams.errors import CodecError, FormatError
 from bitstreams.symbols import HuffmanDecoder, HuffmanEncoder
 from codec.frames import SAMPLINGS, Format
 from codec.gop import PYRAMIDS
-from codec.syntax import BACKWARD, BOTH, FORWARD, INTRA, KINDS, Group, Layout, Levels, Motion, code_group
+from codec.layout import Layout
+from codec.level_syntax import Levels
+from codec.motion_syntax import BACKWARD, BOTH, FORWARD, INTRA, Motion
+from codec.syntax import KINDS, Group, code_group
 from codec.wavefront import waves
 from tests.groups import invent_group, levels_of, random_group, settle
 
@@ -201,13 +204,13 @@ def test_used_vectors_are_left_alone():
 # What it costs ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_that_moves_takes_one_symbol_for_eight_macroblocks():
+def test_nothing_that_moves_takes_one_symbol_for_four_macroblocks():
     layout = Layout(3, 9, 1)
     group = quiet_group(layout, 4)
     settle(group.motion, layout, np.zeros(4, bool))
     coder = Listener()
     code_group(coder, layout, levels_of(5, 1), group)
-    assert coder.calls["skip"] == [255] * (4 * 2 * 3)  # macroblocks outside count as skipped
+    assert coder.calls["skip"] == [15] * (4 * 2 * 5)  # macroblocks outside count as skipped
     assert coder.calls["mode"] == coder.calls["vector"] == coder.calls["pattern"] == []
 
 
@@ -219,7 +222,7 @@ def test_which_flag_is_which():
     group = dataclasses.replace(group, levels=group.levels._replace(counts=np.zeros(60 + 3, np.uint8)))
     coder = Listener()
     code_group(coder, layout, levels_of(2, 1), group)
-    assert coder.calls["skip"] == [0b0111_1110, 0b1111_1111, 0b1111_1111, 0b0111_1111]
+    assert coder.calls["skip"] == [0b0111, 0b1101, 0b1111, 0b1111, 0b1111, 0b0111]
     assert coder.calls["mode"] == [0, 0, 0]
     assert coder.calls["pattern"] == [1, 1, 1]
 
@@ -269,6 +272,7 @@ def forged(kind, place, symbol):
 @pytest.mark.parametrize(
     ("kind", "symbol", "message"),
     [
+        ("skip", 16, "more than four flags"),
         ("mode", 9, "mode does not exist"),
         ("mode", 255, "mode does not exist"),
         ("mode", 5, "mode does not exist"),  # intra and split
@@ -347,7 +351,7 @@ def test_levels_that_are_missing():
 
 
 def test_symbols_that_nobody_asks_for():
-    data = forged("skip", 0, 255)  # eight macroblocks fewer
+    data = forged("skip", 0, 15)  # four macroblocks fewer
     with pytest.raises(FormatError):
         read(data, LAYOUT, LEVELS)
 

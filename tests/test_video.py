@@ -19,8 +19,8 @@ from bitstreams.chunks import PREAMBLE, preamble
 from codec import rate_control
 from codec.frames import SAMPLINGS, Format, from_rgb, to_rgb
 from codec.group_encoder import encode_group
+from codec.layout import Layout
 from codec.rate_control import Share
-from codec.syntax import Layout
 from codec.video import KIND, LARGEST_GROUP, GroupHeader, Header
 from tests.clips import (
     CLIPS,
@@ -578,7 +578,6 @@ def zeros(*shape):
         ([((zeros(16, 16), zeros(16, 8)), 0)], "neither gray"),
         ([(zeros(16, 16),), (zeros(16, 16), zeros(8, 8), zeros(8, 8))], "frame 1 .*one size and sampling"),
     ],
-    ids=range(20),
 )
 def test_frames_that_are_none(frames, message):
     with pytest.raises(codec.CodecError, match=message):
