@@ -102,8 +102,8 @@ class HuffmanEncoder:
     ) -> NDArray[np.uint8]:
         """Record symbols (N,) in contexts (N,) and return them."""
         assert symbols is not None and symbols.shape == contexts.shape
-        self._contexts[kind].append(contexts)
-        self._symbols[kind].append(symbols)
+        self._contexts[kind].append(contexts.copy())  # whoever calls may go on working in these arrays
+        self._symbols[kind].append(symbols.copy())
         return symbols
 
     def bits(
@@ -114,8 +114,8 @@ class HuffmanEncoder:
     ) -> NDArray[np.integer]:
         """Record plain integers (N,) of `widths` bits and return them."""
         assert values is not None
-        self._widths.append(widths)
-        self._values.append(values)
+        self._widths.append(widths.copy())
+        self._values.append(values.copy())
         return values
 
     def expect(self, kind: str, number: int) -> None:

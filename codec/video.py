@@ -84,7 +84,7 @@ TIME = struct.Struct(">Q")
 ENTRY = struct.Struct(">QI")
 LENGTH = struct.Struct(">I")
 
-DEFAULT_QUALITY = 60.0
+DEFAULT_QUALITY = 75.0  # that of still images
 DEFAULT_KEYFRAME = 32  # frames: about a second, what a jump costs at most
 DEFAULT_PYRAMID = 8
 LARGEST_SIDE = 65_535  # pixels

@@ -141,12 +141,18 @@ def test_no_residual():
 
 @pytest.mark.parametrize("quality", [0, 1, 33.33, 60, 99, 100])
 def test_steps_are_those_of_still_images_times_the_cascade(quality):
-    luma, chroma = quantize.scale(quantize.TABLES["flat"], quality)
-    for level, percent in enumerate(CASCADE):
-        expected = int(luma[0]) * percent // 100, int(chroma[0]) * percent // 100
-        assert reconstruct.steps(quality, level) == expected
-        assert max(expected) <= 65_535
-    assert reconstruct.steps(quality, 0) == (luma[0], chroma[0])
+    luma, _ = quantize.scale(quantize.TABLES["flat"], quality)
+    steps = [reconstruct.steps(quality, level) for level in range(len(CASCADE))]
+    assert [of_luma for of_luma, _ in steps] == [int(luma[0]) * percent // 100 for percent in CASCADE]
+    assert all(1 <= step <= 65_535 for both in steps for step in both)
+    assert steps == sorted(steps)
+
+
+def test_steps_grow_as_quality_falls():
+    for level in range(len(CASCADE)):
+        steps = [reconstruct.steps(quality, level) for quality in range(100, -1, -1)]
+        assert [luma for luma, _ in steps] == sorted(luma for luma, _ in steps)
+        assert [chroma for _, chroma in steps] == sorted(chroma for _, chroma in steps)
 
 
 # Edges ------------------------------------------------------------------------------------------------------

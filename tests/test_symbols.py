@@ -85,7 +85,7 @@ def test_many_codes_take_several_sections():
 
 def test_the_layout_by_hand():
     kinds = {"one": 1, "none": 9, "two": 5}
-    contexts = np.repeat(np.array([1, 4, 3], np.uint8), [400, 300, 100])
+    contexts = np.array([1] * 400 + [4, 3] * 200, np.uint8)
     values = np.repeat(np.arange(200, dtype=np.uint8), 4)
     calls = [
         ("two", contexts, values, None),
@@ -106,6 +106,19 @@ def test_the_layout_by_hand():
 def test_nothing_at_all():
     assert write([]) == bytes(5)  # no codes of four kinds, no plain bits
     read(bytes(5), [])
+
+
+def test_arrays_may_be_changed_after_a_call():
+    coder = HuffmanEncoder(KINDS)
+    arrays = [np.arange(7, dtype=np.uint8), np.arange(7, dtype=np.uint8), np.full(7, 3), np.arange(7)]
+    coder.code("mode", *arrays[:2])
+    coder.bits(*arrays[2:])
+    for array in arrays:
+        array[...] = 0
+    decoder = HuffmanDecoder(coder.finish(), 0, KINDS)
+    assert decoder.code("mode", np.arange(7, dtype=np.uint8), None).tolist() == list(range(7))
+    assert decoder.bits(np.full(7, 3), None).tolist() == list(range(7))
+    decoder.finish()
 
 
 def test_symbols_of_calls_may_be_read_in_other_portions():

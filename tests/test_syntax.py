@@ -222,7 +222,7 @@ def test_which_flag_is_which():
     group = dataclasses.replace(group, levels=group.levels._replace(counts=np.zeros(60 + 3, np.uint8)))
     coder = Listener()
     code_group(coder, layout, levels_of(2, 1), group)
-    assert coder.calls["skip"] == [0b0111, 0b1101, 0b1111, 0b1111, 0b1111, 0b0111]
+    assert coder.calls["skip"] == [0b0111, 0b1110, 0b1111, 0b1111, 0b1111, 0b0111]
     assert coder.calls["mode"] == [0, 0, 0]
     assert coder.calls["pattern"] == [1, 1, 1]
 

@@ -290,7 +290,7 @@ def test_types_levels_and_times_of_frames():
     assert [frame._replace(bytes=0) for frame in frames] == [
         FrameInfo(first + plan.index, plan.type, plan.level, times[first + plan.index], 0, 71.5)
         for first, number in ((0, 5), (5, 2))
-        for plan in sorted(plan_gop(number, 4))
+        for plan in sorted(plan_gop(number, 4), key=lambda plan: plan.index)
     ]
 
 

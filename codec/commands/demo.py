@@ -1,6 +1,7 @@
-"""`tcodec demo`: the codec at work on a small photograph, in numbers and pictures.
+"""`tcodec demo`: the codec at work on a small photograph and a clip made of it, in numbers and pictures.
 
-It needs no arguments, no network and no other files: the photograph ships with the package.
+It needs no arguments, no network and no other files: the photograph ships with the package. The clip is shown by
+`codec.commands.demo_video`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 import codec
 from codec import metrics
+from codec.commands.demo_video import show_clip
 from codec.files import atomic_write, write_picture
 
 __all__ = ["add"]
@@ -34,7 +36,7 @@ def add(subparsers: Any) -> None:
     """Add the subcommand to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "demo",
-        help="encode and decode a small photograph, print a table, draw the curves",
+        help="encode and decode a small photograph and a short clip, print tables, draw pictures",
         description=__doc__.split("\n\n")[0].split(": ", 1)[1],
     )
     parser.add_argument(
@@ -75,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
     _draw_curves(points, list(jpeg.values()), args.output / "rd.png")
     shown = next(point for point in points if point.quality == SHOWN)
     _draw_stages(photo, shown, args.output / "stages.png")
+    show_clip(photo, args.output)
     print(f"\nWritten to {args.output.resolve()}: the .tjpg files, what they decode to (.png),")
-    print("rd.png (rate-distortion curves) and stages.png (inside one of the files).")
+    print("rd.png (rate-distortion curves), stages.png (inside one of the files), the clip at one quality (.tvid and")
+    print(".mp4) and motion.png (inside one of its frames).")
     return 0
 
 
