@@ -25,9 +25,9 @@ __all__ = ["deblock", "strengths"]
 
 # In 1/256 of the quantiser step, which is in 1/16: how large a step is still taken for the quantiser's, how much either
 # side may vary, and by how much a sample is moved at strength 1; and the largest of each.
-EDGE, EDGE_MOST = 18, 60
-SIDE, SIDE_MOST = 6, 20
-MOVE, MOVE_MOST = 2, 12
+EDGE, EDGE_MOST = 32, 60
+SIDE, SIDE_MOST = 9, 20
+MOVE, MOVE_MOST = 3, 12
 
 
 def strengths(

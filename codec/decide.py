@@ -35,7 +35,7 @@ __all__ = ["decide"]
 INHERITED_BITS = 0.5
 MODE_BITS = {FORWARD: 3.0, BACKWARD: 4.0, BOTH: 4.0}
 SPLIT_BITS = 3.0
-INTRA_BITS = 40.0
+INTRA_BITS = 50.0
 NEW_BITS = 3.0  # of a vector that is as predicted: two symbols
 
 

@@ -32,9 +32,8 @@ __all__ = ["encode_group"]
 
 # What a bit is worth, by the level of the frame in its pyramid: in squared quantiser steps when levels are chosen, and
 # when motion is. An error of a frame that others are predicted from is carried on to them, so it weighs more.
-LEVEL_PRICE = (0.07, 0.1, 0.13, 0.2, 0.2, 0.2)
-MOTION_PRICE = (0.16, 0.16, 0.16, 0.16, 0.16, 0.16)
-CHROMA_PRICE = 1.0  # of that of luma
+LEVEL_PRICE = (0.09, 0.1, 0.15, 0.22, 0.22, 0.22)
+MOTION_PRICE = (0.16, 0.16, 0.18, 0.18, 0.18, 0.18)
 
 
 class _Reference(NamedTuple):
@@ -126,8 +125,7 @@ def _encode_frame(
     for plane, (wanted, predicted) in enumerate(zip(source, planes, strict=True)):
         residual = blocks.split(wanted.astype(np.int16) - predicted, 8).reshape(-1, 64).astype(np.float32)
         coefficients = dct.forward(residual) * np.float32(16 / step[plane > 0])
-        price = LEVEL_PRICE[plan.level] * (CHROMA_PRICE if plane else 1)
-        levels.append(optimise_levels(coefficients, price, intra))
+        levels.append(optimise_levels(coefficients, LEVEL_PRICE[plan.level], intra))
     if intra:
         where = [np.arange(len(own)) for own in levels]
     else:

@@ -227,6 +227,7 @@ class TvidPlugin(PluginV3):
         shape = self._opened(size_limit).shape
         if index in (..., None):
             return ImageProperties(shape, np.dtype(np.uint8), n_images=shape[0], is_batch=True)
+        range(shape[0])[index]  # raises an IndexError if there is no such frame
         return ImageProperties(shape[1:], np.dtype(np.uint8))
 
     def metadata(

@@ -55,6 +55,7 @@ ANNEX_K_CHROMA = np.array(
 # fmt: on
 UNIT = 16  # steps are whole multiples of 1/16
 FINEST = UNIT  # a step below 1 would only code the rounding of the pixels
+COARSEST = 65_535
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def scale(table: Table, quality: float) -> tuple[NDArray[np.int64], NDArray[np.i
     else:
 
         def scaled(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.clip((steps * percent + 5000) // 10_000, FINEST, 65_535)
+            return np.clip((steps * percent + 5000) // 10_000, FINEST, COARSEST)
 
     return scaled(table.luma), scaled(table.chroma)
 

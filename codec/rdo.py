@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 __all__ = ["optimise_levels"]
 
-LEVEL_BITS = 4.5  # of a level of 1: run and size, sign
-PLACE_BITS = 0.06  # more for each place further on in zigzag order
+LEVEL_BITS = 2.6  # of a level of 1: run and size, sign
+PLACE_BITS = 0.07  # more for each place further on in zigzag order
 SIZE_BITS = 1.5  # more for a level of 2
 LARGER_BITS = 0.75  # more for each further one, on average
 BLOCK_BITS = 3.0  # of having any levels

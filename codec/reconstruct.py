@@ -27,7 +27,6 @@ from codec.layout import Layout
 from codec.motion_syntax import INTRA
 
 __all__ = [
-    "MACROBLOCK",
     "Prediction",
     "add_residual",
     "average",
@@ -38,8 +37,7 @@ __all__ = [
     "steps",
 ]
 
-MACROBLOCK = 16
-CHROMA_RATIO = 0.88
+CHROMA_PERCENT = 88  # of the chroma steps of a still image: worth it for the weighted PSNR of all planes
 GRAY = 128  # what an intra coded block is predicted as
 
 
@@ -59,8 +57,10 @@ class Prediction(NamedTuple):
 def steps(quality: float, level: int) -> tuple[int, int]:
     """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid."""
     luma, chroma = quantize.scale(quantize.TABLES["flat"], quality)
-    luma_step, chroma_step = int(luma[0]) * CASCADE[level] // 100, int(chroma[0] * CHROMA_RATIO) * CASCADE[level] // 100
-    return min(luma_step, 65_535), min(chroma_step, 65_535)
+    percent = CASCADE[level]
+    scaled = int(luma[0]) * percent // 100, int(chroma[0]) * CHROMA_PERCENT * percent // 10_000
+    luma_step, chroma_step = (min(max(step, quantize.FINEST), quantize.COARSEST) for step in scaled)
+    return luma_step, chroma_step
 
 
 @lru_cache(maxsize=64)

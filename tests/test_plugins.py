@@ -14,6 +14,7 @@ from PIL import Image, ImageFile
 
 import codec
 from codec import plugins
+from tests.clips import encode, make_clip
 from tests.files import put_together, take_apart
 from tests.pictures import make_picture
 
@@ -54,12 +55,13 @@ def no_decoding(monkeypatch):
 
 def test_registering_again_changes_nothing(path):
     def registered():
-        return Image.ID.count("TJPG"), len(Image.ID), len(known_plugins), len(known_extensions[".tjpg"])
+        extensions = len(known_extensions[".tjpg"]), len(known_extensions[".tvid"])
+        return Image.ID.count("TJPG"), len(Image.ID), len(known_plugins), extensions
 
     before = registered()
     plugins.register()
     assert registered() == before
-    assert before[0] == before[3] == 1
+    assert (before[0], before[3]) == (1, (1, 1))
     iio.imwrite(path, picture())
     assert iio.imread(path).shape == picture().shape
 
@@ -189,6 +191,135 @@ def test_the_plugin_leaves_other_formats_alone(tmp_path, path):
     with pytest.raises(OSError, match="can not handle"):
         iio.imwrite(tmp_path / "x.png", picture(), plugin="tcodec")
     assert not (tmp_path / "x.png").exists()
+
+
+# imageio and videos -----------------------------------------------------------------------------------------
+
+
+def clip(frames=5, channels=3):
+    """Make a video that is wider than high, of no whole number of blocks, as one array."""
+    return np.stack(list(make_clip(frames, 21, 35, channels=channels)))
+
+
+def decoded(data):
+    with codec.open_video(io.BytesIO(data)) as video:
+        return video[:]
+
+
+@pytest.fixture
+def film(tmp_path):
+    return tmp_path / "x.tvid"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_imageio_writes_and_reads_what_the_codec_does_with_videos(film, channels):
+    options = {"fps": 12.5, "quality": 40, "keyframe": 2, "yuv": "444"}
+    iio.imwrite(film, clip(channels=channels), **options)
+    data = encode(clip(channels=channels), **options)
+    assert film.read_bytes() == data
+    frames = decoded(data)
+    for read in (iio.imread(film), iio.imread(film, index=...), np.stack(list(iio.imiter(film)))):
+        np.testing.assert_array_equal(read, frames)
+    np.testing.assert_array_equal(iio.imread(film, index=3), frames[3])
+    with pytest.raises(IndexError):
+        iio.imread(film, index=5)
+
+
+def test_videos_in_memory():
+    data = encode(clip())
+    assert iio.imwrite("<bytes>", clip(), extension=".tvid") == data
+    assert iio.imwrite("<bytes>", clip(), plugin="tcodec-video") == data
+    file = io.BytesIO()
+    assert iio.imwrite(file, clip(), extension=".tvid") is None
+    assert file.getvalue() == data
+    for source in (data, io.BytesIO(data)):
+        np.testing.assert_array_equal(iio.imread(source, extension=".tvid"), decoded(data))
+
+
+def test_videos_are_written_from_lists_and_iterators(film):
+    data = encode(clip())
+    for frames in (list(clip()), iter(clip())):
+        iio.imwrite(film, frames)
+        assert film.read_bytes() == data
+    iio.imwrite(film, clip()[0], is_batch=False)
+    assert film.read_bytes() == encode(clip()[:1])
+    imageio.v2.mimwrite(film, list(clip()), fps=10)
+    assert film.read_bytes() == encode(clip(), fps=10)
+    assert len(imageio.v2.mimread(film)) == 5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_improps_and_immeta_of_videos_without_decoding(film, channels, monkeypatch):
+    def fail(*args, **options):
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr(codec.video_reader, "decode_group", fail)
+    film.write_bytes(encode(clip(channels=channels), fps=12.5))
+    shape = (5, 21, 35) if channels == 1 else (5, 21, 35, 3)
+    stack, one = iio.improps(film), iio.improps(film, index=4)
+    assert (stack.shape, stack.dtype, stack.n_images, stack.is_batch) == (shape, np.uint8, 5, True)
+    assert (one.shape, one.dtype, one.n_images, one.is_batch) == (shape[1:], np.uint8, None, False)
+    yuv = "400" if channels == 1 else "420"
+    assert iio.immeta(film) == {"codec": "tvid", "profile": "baseline", "fps": 12.5, "duration": 0.4, "yuv": yuv}
+    with pytest.raises(IndexError):
+        iio.improps(film, index=5)
+
+
+def test_an_open_video_answers_more_than_once(film):
+    film.write_bytes(encode(clip()))
+    with iio.imopen(film, "r") as file:
+        assert file.metadata()["fps"] == 25
+        assert file.read(index=4).shape == file.properties(index=4).shape == next(file.iter()).shape
+        np.testing.assert_array_equal(file.read(index=1), file.read()[1])
+        with pytest.raises(codec.LimitError, match="size_limit="):
+            file.read(size_limit=21 * 35 - 1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "options"),
+    [
+        (clip()[0], {}),  # one picture, or gray ones 3 columns wide?
+        (clip()[0, :, :, 0], {}),
+        (clip() / 255, {}),
+        ([], {}),
+        ([clip()[0], clip()[0, :20]], {}),
+        (clip(), {"quality": 101}),
+        (clip(), {"fps": 0}),
+    ],
+    ids=["picture", "gray picture", "float", "none", "two sizes", "quality", "fps"],
+)
+def test_an_error_on_writing_a_video_leaves_the_old_file(film, frames, options):
+    film.write_bytes(b"old")
+    with pytest.raises(codec.CodecError):
+        iio.imwrite(film, frames, **options)
+    assert film.read_bytes() == b"old"
+
+
+def test_a_video_is_not_silently_replaced_by_its_second_half(film):
+    with iio.imopen(film, "w") as file:
+        file.write(clip()[:3])
+        with pytest.raises(codec.UnsupportedError, match="at once"):
+            file.write(clip()[3:])
+    assert film.read_bytes() == encode(clip()[:3])
+
+
+def test_the_video_plugin_leaves_other_formats_alone(tmp_path, film):
+    film.write_bytes(codec.encode_image(picture()))
+    with pytest.raises(OSError, match="can not handle"):
+        iio.imread(film, plugin="tcodec-video")
+    with pytest.raises(OSError, match="can not handle"):
+        iio.imwrite(tmp_path / "x.mp4", clip(), plugin="tcodec-video")
+    assert not (tmp_path / "x.mp4").exists()
+
+
+def test_a_damaged_video_is_an_error_of_the_codec():
+    data = encode(clip())
+    with pytest.raises(codec.TruncatedError):
+        iio.imread(data[:-10], plugin="tcodec-video")
+    broken = bytearray(data)
+    broken[len(data) // 2] ^= 1
+    with pytest.raises(codec.ChecksumError):
+        iio.imread(bytes(broken), extension=".tvid")
 
 
 # Pillow and matplotlib --------------------------------------------------------------------------------------

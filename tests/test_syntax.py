@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitstreams.errors import CodecError, FormatError
@@ -357,6 +357,7 @@ def test_symbols_that_nobody_asks_for():
 
 
 @given(st.integers(0, 10_000))
+@settings(max_examples=60)
 def test_one_changed_symbol_is_another_group_or_an_error(seed):
     rng = np.random.default_rng(seed)
     kind = str(rng.choice([*KINDS]))

@@ -436,8 +436,7 @@ def test_bit_rates_that_cannot_be(bitrate):
 
 
 @given(st.integers(0, 10_000))
-@example(112)
-@example(114)
+@example(608)
 def test_bytes_and_quality_of_a_bit_rate_belong_together(seed):
     # Sizes that fall with the quality but for noise, as those of real groups do; the bytes tell their quality.
     rng = np.random.default_rng(seed)
@@ -568,10 +567,10 @@ def zeros(*shape):
         ([zeros(16)], r"shape \(16,\)"),
         ([zeros(0, 16)], "frame 0 has no pixels"),
         ([zeros(16, 0, 3)], "frame 0 has no pixels"),
-        ([[[1, 2], [3, 4]]], "frame 0 is a list"),
-        ([()], "frame 0"),
-        ([None], "frame 0 is a NoneType"),
-        ([zeros(16, 16), None, zeros(16, 16)], "frame 1 is a NoneType"),
+        ([[[1, 2], [3, 4]]], "frame 0 is neither"),
+        ([()], "planes"),
+        ([None], "frame 0 is neither"),
+        ([zeros(16, 16), None, zeros(16, 16)], "frame 1 is neither"),
         ([(zeros(16, 16), zeros(8, 8), zeros(8, 9))], "neither gray nor 4:2:0 nor 4:4:4"),
         ([([[1, 2]],)], "planes"),
         ([(zeros(16, 16),), ([[1, 2]],)], "planes"),

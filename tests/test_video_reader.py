@@ -1,5 +1,6 @@
 """Tests of `codec.video_reader`: any frame by any way is the same frame, damage stays where it is, lies are found."""
 
+import dataclasses
 import gc
 import io
 import itertools
@@ -10,7 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import codec
@@ -145,6 +146,7 @@ edges = st.none() | st.integers(-25, 25)
 
 
 @given(edges, edges, st.none() | st.integers(-7, 7).filter(bool))
+@settings(max_examples=40)
 def test_slices_are_those_of_the_array(data, pictures, start, stop, step):
     with codec.open_video(io.BytesIO(data)) as video:
         found = video[start:stop:step]
@@ -287,7 +289,7 @@ def test_types_levels_and_times_of_frames():
     with codec.open_video(io.BytesIO(data)) as video:
         frames = list(video.info())
         assert [time for _, time in video.planes()] == times
-    assert [frame._replace(bytes=0) for frame in frames] == [
+    assert [dataclasses.replace(frame, bytes=0) for frame in frames] == [
         FrameInfo(first + plan.index, plan.type, plan.level, times[first + plan.index], 0, 71.5)
         for first, number in ((0, 5), (5, 2))
         for plan in sorted(plan_gop(number, 4), key=lambda plan: plan.index)
@@ -382,7 +384,7 @@ def test_lost_frames_are_gray(data, shown):
 def test_any_flipped_bit_loses_one_group_at_most(data, shown):
     starts = chunk_starts(data)
     rng = np.random.default_rng(0)
-    for place in [*range(0, starts[1], 3), *rng.integers(0, len(data), 120).tolist(), *range(starts[-2], len(data), 5)]:
+    for place in [*range(0, starts[1], 5), *rng.integers(0, len(data), 25).tolist(), *range(starts[-2], len(data), 11)]:
         damaged = bytearray(data)
         damaged[place] ^= 1 << rng.integers(8)
         with pytest.raises(codec.CodecError):
@@ -404,7 +406,7 @@ def test_any_flipped_bit_loses_one_group_at_most(data, shown):
 
 def test_a_file_that_is_cut_off(data, shown):
     starts = chunk_starts(data)
-    for end in [*range(0, len(data), 37), *starts, len(data) - 1]:
+    for end in [*range(0, len(data), 211), *starts, len(data) - 1]:
         with pytest.raises(codec.TruncatedError):
             codec.open_video(io.BytesIO(data[:end]))
         whole = sum(start <= end for start in starts[2:-1])
@@ -527,7 +529,7 @@ def test_a_pipe_is_read_group_by_group(data):
 
 def test_a_pipe_that_ends_too_early(data, shown):
     starts = chunk_starts(data)
-    for end in [*range(0, len(data), 41), *starts, len(data) - 1]:
+    for end in [*range(0, len(data), 211), *starts, len(data) - 1]:
         frames = []
         with pytest.raises(codec.TruncatedError):
             frames.extend(codec.stream_video(Pipe(data[:end]))[1])
@@ -536,7 +538,7 @@ def test_a_pipe_that_ends_too_early(data, shown):
 
 def test_a_pipe_that_is_damaged(data, shown):
     rng = np.random.default_rng(1)
-    for place in rng.integers(0, len(data), 100).tolist():
+    for place in rng.integers(0, len(data), 25).tolist():
         damaged = bytearray(data)
         damaged[place] ^= 1 << rng.integers(8)
         frames = []

@@ -7,7 +7,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +16,40 @@ from codec import metrics
 from codec.clip_writer import write_clip
 from codec.demo_clip import make_clip
 from codec.files import atomic_write
-from codec.frames import Format, Planes, from_rgb
-from codec.motion import SIZE, show_residual
-from codec.motion_syntax import BACKWARD, BOTH, FORWARD, INTRA
+from codec.frames import Format, Planes, from_rgb, to_rgb
+from codec.group_decoder import Decoded
 from codec.layout import Layout
+from codec.motion import SIZE, show_residual
 from codec.motion_syntax import BACKWARD, BOTH, FORWARD, INTRA
 from codec.video import encode_video
 from codec.video_reader import FrameInfo, TracedFrame, open_video
 
 if TYPE_CHECKING:  # slow to import, and `tcodec --help` has no use for it
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 __all__ = ["show_clip"]
 
 FORMAT = Format(width=256, height=160, sampling="420", rate=Fraction(25), tick=Fraction(1, 25))
 FRAMES = 48
-QUALITIES = (20, 40, 60, 80)
-SHOWN = 40  # the quality whose file is laid open
+QUALITIES = (30, 60, 85)
+SHOWN = 60  # the quality whose file is laid open
 SHOWN_FRAME = 20  # a B frame in the middle between two others, with the disc before the cup
 
-# How a macroblock is predicted: its tint and what it is called.
-SKIPPED, INHERITED = 4, 5  # further than the directions
+# How macroblocks are predicted: direction, or one of two more; tint, and words for it.
+INHERITED, SKIPPED = 4, 5
 MODES = {
-    SKIPPED: ("none", "skipped: nothing is sent"),
-    INHERITED: ("white", "motion as of its neighbours"),
-    FORWARD: ("tab:orange", "from the frame before"),
-    BACKWARD: ("tab:blue", "from the frame after"),
+    FORWARD: ("tab:orange", "from frame {}"),
+    BACKWARD: ("tab:blue", "from frame {}"),
     BOTH: ("tab:green", "the mean of both"),
-    INTRA: ("tab:red", "not predicted"),
+    INTRA: ("tab:red", "by none of them (intra)"),
+    INHERITED: ("white", "as the neighbours"),
+    SKIPPED: ("gray", "the same, without a residual (skipped)"),
 }
-ARROWS = ("#ffb000", "#40b0ff")  # towards the frame before, and the frame after
-TYPES = {"I": "tab:red", "P": "tab:orange", "B": "tab:blue"}
+TINT = 0.4  # opacity
+ARROWS = ("#8a3400", "#00407f")  # of vectors into each reference
+SPLIT: dict[str, Any] = {"color": "black", "linestyle": "dotted", "linewidth": 1.2}
+TYPES = {"I": "#5b2a86", "P": "#c2478b", "B": "#2a9d8f"}
 
 
 class Point(NamedTuple):
@@ -83,11 +86,12 @@ def _measure(clip: list[Planes], quality: float) -> Point:
     start = time.process_time()
     encode_video(zip(clip, range(len(clip)), strict=True), file, format=FORMAT, quality=quality)
     encoded = time.process_time()
+    data = file.getvalue()
     with open_video(file) as video:
         decoded = [planes for planes, _ in video.planes()]
     done = time.process_time()
     psnrs = [metrics.psnr(planes[0], known[0]) for planes, known in zip(clip, decoded, strict=True)]
-    return Point(quality, file.getvalue(), psnrs, len(clip) / (encoded - start), len(clip) / (done - encoded))
+    return Point(quality, data, psnrs, len(clip) / (encoded - start), len(clip) / (done - encoded))
 
 
 def _print_points(points: list[Point]) -> None:
@@ -117,41 +121,111 @@ def _draw(traced: TracedFrame, layout: Layout, infos: list[FrameInfo], path: Pat
     """Draw how a frame is predicted, and what all frames take."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    figure = Figure(figsize=(12.5, 8.6), layout="constrained")
-    grid = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.62))
-    before, after = traced.decoded.plan.references[0], traced.decoded.plan.references[-1]
-    first = traced.index - traced.decoded.plan.index  # of the group
-    _draw_motion(figure.add_subplot(grid[:2, :2]), traced, layout)
-    _draw_plane(figure.add_subplot(grid[0, 2]), traced.predicted[0], f"predicted from frames {first + before} and {first + after}")
-    _draw_plane(figure.add_subplot(grid[1, 2]), show_residual(traced.residual[0]), "residual: what is left to be sent")
-    _draw_sizes(figure.add_subplot(grid[2, :]), traced.index, infos)
+    figure = Figure(figsize=(12.8, 8.8), layout="constrained")
+    above, below = figure.subfigures(2, squeeze=False, height_ratios=(3.6, 1))[:, 0]
+    panels = above.subplot_mosaic(
+        [["motion", "decoded"], ["motion", "prediction"], ["motion", "residual"]], width_ratios=(3, 1)
+    )
+    _draw_motion(panels["motion"], traced, layout)
+    _draw_picture(panels["decoded"], to_rgb(traced.planes, full_range=FORMAT.full_range, matrix=FORMAT.matrix))
+    _draw_picture(panels["prediction"], traced.predicted[0])
+    _draw_picture(panels["residual"], show_residual(traced.residual[0]))
+    panels["decoded"].set_title(f"frame {traced.index}, decoded", fontsize=10)
+    panels["prediction"].set_title("its luma as predicted", fontsize=10)
+    panels["residual"].set_title("the residual (gray is 0)", fontsize=10)
+    _draw_sizes(below.subplots(), traced.index, infos)
     figure.savefig(path, dpi=100)
 
 
-def _draw_plane(axes: Axes, plane: NDArray[np.uint8], title: str) -> None:
-    axes.imshow(plane, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_title(title)
+def _draw_picture(axes: Axes, picture: NDArray[np.uint8]) -> None:
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_axis_off()
 
 
-def _modes(traced: TracedFrame, layout: Layout) -> NDArray[np.uint8]:
-    """Return what each macroblock's mode is: (rows, columns), keys of `MODES`."""
-    decoded = traced.decoded
-    modes = np.where(decoded.inherits, np.uint8(INHERITED), decoded.prediction.direction)
-    empty = layout.pattern([flags[None] for flags in decoded.coded])[0] == 0
-    modes[decoded.inherits & empty] = SKIPPED
-    return modes.reshape(layout.rows, layout.columns)
-
-
 def _draw_motion(axes: Axes, traced: TracedFrame, layout: Layout) -> None:
-    """Draw a frame, its macroblocks tinted by mode, and an arrow to where each has come from."""
+    """Draw a frame, its macroblocks tinted by mode, and arrows to where they come from."""
     from matplotlib.lines import Line2D  # noqa: PLC0415
     from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415
 
-    _draw_plane(axes, traced.planes[0], f"frame {traced.index}: macroblocks and motion")
-    for (row, column), mode in np.ndenumerate(_modes(traced, layout)):
-        tint, _ = MODES[mode]
-        corner = column * SIZE - 0.5, row * SIZE - 0.5
-        axes.add_patch(Rectangle(corner, SIZE, SIZE, facecolor=tint, alpha=0.4, linewidth=0))
-    figure_legend = [Patch(facecolor=tint, alpha=0.4, edgecolor="gray", label=name) for tint, name in MODES.values()]
-    axes.legend(handles=figure_legend, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3)
+    decoded = traced.decoded
+    before, after = (traced.index - decoded.plan.index + reference for reference in decoded.plan.references)
+    axes.set_title(f"frame {traced.index}: how its macroblocks are predicted from frames {before} and {after}")
+    _draw_picture(axes, traced.planes[0] // 3 + 160)  # pale, so that colours stand out
+    modes = _modes(traced, layout)
+    for block, mode in enumerate(modes):
+        y, x = SIZE * np.array(divmod(block, layout.columns)) - 0.5
+        axes.add_patch(Rectangle((x, y), SIZE, SIZE, facecolor=MODES[mode][0], alpha=TINT, edgecolor="white"))
+        if decoded.split[block]:
+            axes.plot([x, x + SIZE], [y + SIZE / 2, y + SIZE / 2], **SPLIT)
+            axes.plot([x + SIZE / 2, x + SIZE / 2], [y, y + SIZE], **SPLIT)
+    for reference, colour in enumerate(ARROWS):
+        x, y, right, down = _arrows(decoded, layout, reference)
+        axes.quiver(x, y, right, down, color=colour, angles="xy", scale_units="xy", scale=1, width=0.0022)
+    names = {FORWARD: before, BACKWARD: after}
+    legend: list[Artist] = [
+        Patch(
+            facecolor=tint,
+            alpha=TINT,
+            edgecolor="black",
+            label=f"{text.format(names.get(mode))}: {np.count_nonzero(modes == mode)}",
+        )
+        for mode, (tint, text) in MODES.items()
+    ]
+    legend += [Line2D([], [], **SPLIT, label=f"split, a vector for each quarter: {np.count_nonzero(decoded.split)}")]
+    legend += [
+        Line2D([], [], color=colour, marker=(3, 0, -90), label=f"to where it is in frame {number}")
+        for number, colour in zip((before, after), ARROWS, strict=True)
+    ]
+    axes.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
+
+
+def _modes(traced: TracedFrame, layout: Layout) -> NDArray[np.uint8]:
+    """Return the mode of each macroblock, a key of `MODES`."""
+    decoded = traced.decoded
+    empty = layout.pattern([flags[None] for flags in decoded.coded])[0] == 0
+    inherited = np.where(empty, np.uint8(SKIPPED), np.uint8(INHERITED))
+    return np.where(decoded.inherits, inherited, decoded.prediction.direction)
+
+
+def _arrows(decoded: Decoded, layout: Layout, reference: int) -> NDArray[np.float64]:
+    """Return the vectors into a reference, of blocks that use it and of the quarters of those that are split.
+
+    Returns
+    -------
+    (4, N) float64 array
+        x and y of the middle of each block, and how far to the right and down it has to be fetched from, in samples.
+    """
+    quarter = np.arange(4)
+    used = (decoded.prediction.direction >> reference & 1 == 1)[:, None] & (decoded.split[:, None] | (quarter == 0))
+    block, part = np.nonzero(used)
+    middle = np.where(decoded.split[block], SIZE // 2 * np.array(np.divmod(part, 2)) + SIZE // 4, SIZE // 2) - 0.5
+    y, x = SIZE * np.array(np.divmod(block, layout.columns)) + middle
+    down, right = decoded.prediction.vectors[block, part, reference].T / 4
+    return np.stack([x, y, right, down])
+
+
+def _draw_sizes(axes: Axes, shown: int, infos: list[FrameInfo]) -> None:
+    """Draw what each frame takes."""
+    total = sum(info.bytes for info in infos)
+    for kind, colour in TYPES.items():
+        own = [info for info in infos if info.type == kind]
+        sizes = [8 * info.bytes / 1000 for info in own]
+        share = sum(info.bytes for info in own) / total
+        axes.bar(
+            [info.index for info in own],
+            sizes,
+            color=colour,
+            label=f"{len(own)} {kind} frames, {share:.0%} of the bits",
+        )
+    height = 8 * infos[shown].bytes / 1000
+    axes.annotate(
+        f"frame {shown}",
+        (shown, height),
+        (0, 14),
+        textcoords="offset points",
+        ha="center",
+        arrowprops={"arrowstyle": "->"},
+    )
+    axes.set(xlabel="frame", ylabel="kbit", xlim=(-0.8, len(infos) - 0.2))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper right")

@@ -1,0 +1,109 @@
+"""Images for the fuzzer: intact files, ways to change them, and what their readers must agree on."""
+
+import random
+from functools import cache
+
+import numpy as np
+
+from bitstreams.huffman import encode_streams
+from codec import Header, decode_image, encode_image, read_header, recover_image
+from codec.baseline import Baseline
+from codec.coefficients import decode_levels
+from codec.trace import trace_image
+from tests.damage import NUMBERS, spoil, watch
+from tests.files import encode_in_strips, put_together, take_apart
+from tests.golden.make import extreme_levels
+from tests.pictures import make_picture
+
+__all__ = ["change", "check", "intact_files"]
+
+SIZE_LIMIT = 1 << 14  # pixels: what keeps memory small
+
+
+@cache
+def intact_files() -> list[bytes]:
+    """Return a small file of each kind."""
+    return [
+        encode_image(make_picture(1, 1, 1)),
+        encode_image(make_picture(40, 56, 1), 80, tables="jpeg"),
+        encode_image(make_picture(19, 23, 2), tune="psnr"),
+        encode_image(make_picture(37, 45), 90),
+        encode_image(make_picture(24, 31), yuv="444", tables="jpeg", icc=b"a profile"),
+        encode_image(make_picture(21, 34, 4), icc=b"a profile", exif=b"a camera"),
+        encode_in_strips(make_picture(70, 40), 16, exif=b"a camera"),
+        encode_in_strips(make_picture(70, 200, 1), 16, 95),
+        extreme_levels(),
+    ]
+
+
+def change(rng: random.Random, data: bytes) -> bytes:
+    """Change the chunks of an intact file, or the symbols in them; checksums are made anew."""
+    chunks = take_apart(data)
+    if rng.random() < 0.4:
+        _forge(rng, chunks)
+    else:
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            _rearrange(rng, chunks)
+    return put_together(chunks)
+
+
+def _rearrange(rng: random.Random, chunks: list[tuple[bytes, bytes]]) -> None:
+    """Change a list of chunks: their order, number, types and payloads, or take one from another file."""
+    i, j = rng.randrange(len(chunks)), rng.randrange(len(chunks))
+    name, payload = chunks[i]
+    kind = rng.randrange(12)
+    if kind == 0:
+        chunks[i], chunks[j] = chunks[j], chunks[i]
+    elif kind == 1:
+        chunks.insert(j, chunks[i])
+    elif kind == 2 and len(chunks) > 1:
+        del chunks[i]
+    elif kind == 3:
+        chunks[i] = rng.choice([b"HEAD", b"ICCP", b"EXIF", b"STRP", b"DONE", rng.randbytes(4)]), payload
+    elif kind == 4:
+        chunks[i] = rng.choice(take_apart(rng.choice(intact_files())))
+    elif kind == 5 and name == b"HEAD":
+        side = rng.choice([0, 4])  # width or height
+        chunks[i] = name, payload[:side] + rng.choice(NUMBERS).to_bytes(4) + payload[side + 4 :]
+    else:
+        chunks[i] = name, spoil(rng, payload)
+
+
+def _forge(rng: random.Random, chunks: list[tuple[bytes, bytes]]) -> None:
+    """Write a strip of an intact file anew with other symbols, and as many signs and mantissas as they ask for."""
+    header = Header.from_bytes(chunks[0][1])
+    assert isinstance(header.stages, Baseline)
+    index = rng.randrange(header.strips)
+    place = len(chunks) - header.strips + index
+    first, last = header.strip_rows(index)
+    side = header.stages.macroblock
+    shapes = header.stages.shapes(*(-(-length // side) * side for length in (last - first, header.width)))
+    name, payload = chunks[place]
+    groups = decode_levels(payload, 4, shapes)
+    streams = [symbols.copy() for group in groups for symbols in (group.dc_sizes, group.ac_symbols)]
+    for _ in range(rng.choice([1, 2, 2, 5])):
+        stream = rng.choice(streams)
+        i, j = rng.randrange(stream.size), rng.randrange(stream.size)
+        stream[i], stream[j] = stream[j], rng.choice([stream[i], stream[i], rng.randrange(256)])
+    sizes = np.concatenate([stream if i % 2 == 0 else stream >> 4 for i, stream in enumerate(streams)])
+    sizes = sizes[sizes > 0]
+    amplitudes = rng.randbytes(-(-sizes.size // 8) + -(-(int(sizes.sum()) - sizes.size) // 8))
+    chunks[place] = name, payload[:4] + encode_streams(streams, 256) + amplitudes
+
+
+def check(data: bytes) -> str:
+    """Give a file to every reader; return what became of it: an error's name, or "decoded"."""
+    readers = (decode_image, read_header, recover_image, trace_image)
+    (pixels, error), (header, _), (recovered, _), (trace, _) = (
+        watch(read.__name__, lambda read=read: read(data, size_limit=SIZE_LIMIT)) for read in readers
+    )
+    if error:
+        if recovered:
+            assert recovered.problems, "a file that decode_image refuses has no problems"
+        return error
+    assert header.shape == pixels.shape
+    assert np.array_equal(trace.pixels, pixels)
+    assert np.array_equal(recovered.pixels, pixels)
+    assert not recovered.missing
+    assert not recovered.problems
+    return "decoded"
