@@ -21,7 +21,7 @@ RADIUS = 0.17  # of the disc, in heights of a frame
 
 
 class View(NamedTuple):
-    """Where the camera looks: the centre, and how much of the width it sees, in heights and widths of the photograph."""
+    """What the camera sees of the photograph: the centre and width of it, in heights and widths of the photograph."""
 
     down: float
     right: float

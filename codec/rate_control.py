@@ -100,28 +100,30 @@ def encode_group_to_size(
     # Trials as (log scale of the steps, log of size / target): the nearest that was too large, and too small.
     point = math.log(_scale(quality)), math.log(share.size / share.target)
     larger, smaller = (point, None) if point[1] > 0 else (None, point)
-    tried: dict[float, int] = {}
+    tried: dict[float, bytes] = {}
     for _ in range(TRIALS):
         if larger and smaller:  # the wanted size lies between them: on the line through them
             middle = larger[0] + (smaller[0] - larger[0]) * larger[1] / (larger[1] - smaller[1])
         else:
             middle = point[0] + point[1] / SLOPE
-        quality = round(_quality(min(max(math.exp(middle), FINEST), COARSEST)), 2)
-        if quality in tried:
+        trial = round(_quality(min(max(math.exp(middle), FINEST), COARSEST)), 2)
+        if trial in tried:
             break
-        data = encode_group(frames, layout, pyramid, quality, seen)
-        tried[quality] = len(data)
-        point = math.log(_scale(quality)), math.log(len(data) / share.target)
-        if abs(len(data) / share.target - 1) <= TOLERANCE:
-            return data, quality
+        tried[trial] = encode_group(frames, layout, pyramid, trial, seen)
+        error = len(tried[trial]) / share.target
+        if abs(error - 1) <= TOLERANCE:
+            return tried[trial], trial
+        point = math.log(_scale(trial)), math.log(error)
         larger, smaller = (point, smaller) if point[1] > 0 else (larger, point)
-    best = min(tried, key=lambda quality: abs(tried[quality] - share.target))
-    if tried[best] > 1.1 * share.target and min(tried) <= 1:
+    best = min(tried, key=lambda quality: abs(len(tried[quality]) - share.target))
+    if len(tried[best]) > 1.1 * share.target and min(tried) <= 1:
         raise CodecError(
-            f"the bit rate is too low: {len(frames)} frames take {tried[best]} bytes at the lowest quality, and there "
-            f"are {share.target}"
+            f"the bit rate is too low: {len(frames)} frames take {len(tried[best])} bytes at the lowest quality, and "
+            f"there are {share.target}"
         )
-    return data if best == quality else encode_group(frames, layout, pyramid, best, seen), best
+    if seen is not None:  # what it holds is of the last trial
+        encode_group(frames, layout, pyramid, best, seen)
+    return tried[best], best
 
 
 def _scale(quality: float) -> float:

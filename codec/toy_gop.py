@@ -32,7 +32,7 @@ estimated. `codec.video` is where to begin with it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,8 @@ GRAY = 128  # what a frame is predicted to be if nothing is known
 SIDE = 8  # of the blocks that are transformed
 
 
-class ToyFrame(NamedTuple):
+@dataclass(frozen=True)
+class ToyFrame:
     """A coded frame, and how it came about; R is the number of its references.
 
     Attributes

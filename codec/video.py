@@ -314,8 +314,8 @@ def encode_video(
         If the file cannot be written.
     """
     _check_options(quality, keyframe, pyramid, yuv)
-    if not 1e-6 < fps < 1e6:
-        raise CodecError(f"{fps} frames a second; it must be between a millionth and a million")
+    if not 1e-4 <= fps <= 1e6:
+        raise CodecError(f"{fps} frames a second; it must be between 0.0001 and a million")
     fraction = Fraction(fps).limit_denominator(100_000)
     if bitrate is not None and not 0 < bitrate < math.inf:
         raise CodecError(f"{bitrate} bits a second; it must be more than 0")
@@ -421,7 +421,7 @@ class _Planes:
 
     def __iter__(self) -> Iterator[tuple[Planes, int]]:
         shapes = [tuple(shape) for shape in self.format.shapes]
-        before = -1
+        before: int | None = None
         for number, frame in enumerate(self._frames):
             planes, time = self._convert(frame, number)
             if [plane.shape for plane in planes] != shapes:
@@ -429,7 +429,9 @@ class _Planes:
                     f"frame {number} has planes {[plane.shape for plane in planes]}, the first frame {shapes}; "
                     "all frames of a video have one size and sampling"
                 )
-            if not before < time < min(LARGEST_TIME, before + LARGEST_PAUSE):
+            if not 0 <= time < LARGEST_TIME:
+                raise UnsupportedError(f"frame {number} has the timestamp {time}; they begin at 0")
+            if before is not None and not 0 < time - before < LARGEST_PAUSE:
                 raise UnsupportedError(
                     f"frame {number} has the timestamp {time}, after {before}; they must rise, by less than "
                     f"{LARGEST_PAUSE} ticks"

@@ -119,7 +119,7 @@ def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, si
         If the file cannot be read.
     """
     if not isinstance(source, str | Path):
-        return Video(source, allow_partial, size_limit)
+        return Video(source, allow_partial, size_limit, owned=False)
     with ExitStack() as stack:  # closes the file unless it is handed on
         file = stack.enter_context(Path(source).open("rb"))
         video = Video(file, allow_partial, size_limit)
@@ -143,8 +143,8 @@ class Video:
         What is wrong with the file.
     """
 
-    def __init__(self, file: BinaryIO, allow_partial: bool, size_limit: int) -> None:
-        self._file, self._partial = file, allow_partial
+    def __init__(self, file: BinaryIO, allow_partial: bool, size_limit: int, owned: bool = True) -> None:
+        self._file, self._partial, self._owned = file, allow_partial, owned
         self.missing: list[tuple[int, int]] = []
         self.problems: list[str] = []
         self._lost_times: dict[int, list[int]] = {}  # of frames that no group of the file has
@@ -211,8 +211,9 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, unless whoever opened the video gave an open one."""
+        if self._owned:
+            self._file.close()
 
     def planes(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Planes, int]]:
         """Decode frames one after another.
@@ -392,7 +393,10 @@ class Video:
             raise TruncatedError(f"the file has no index at its end, it may be cut off: {error}") from error
         if chunk.type != INDEX:
             raise FormatError("the index is not in its place")
-        return _read_entries(chunk)
+        entries = _read_entries(chunk)
+        if entries[-1].offset + FRAMING > start:
+            raise FormatError("an index of groups that are not in the file")
+        return entries
 
 
 def _read_header(chunk: Chunk, size_limit: int) -> Header:
@@ -410,8 +414,8 @@ def _read_entries(chunk: Chunk) -> list[_Entry]:
         raise FormatError(f"an index of {len(chunk.payload)} bytes")
     entries, first, after = [], 0, PREAMBLE + FRAMING
     for offset, frames in ENTRY.iter_unpack(chunk.payload[:size]):
-        if not (after <= offset < chunk.start - FRAMING and 1 <= frames <= LARGEST_GROUP):
-            raise FormatError("an index whose groups are not in order, or not in the file")
+        if offset < after or not 1 <= frames <= LARGEST_GROUP:
+            raise FormatError("an index whose groups are not in order")
         entries.append(_Entry(offset, first, frames))
         first, after = first + frames, offset + FRAMING
     return entries

@@ -40,6 +40,8 @@ def spoil(rng: random.Random, data: bytes) -> bytes:
 def watch(name: str, read: Callable[[], Any]) -> tuple[Any, str | None]:
     """Let a reader read; return what it gives, and None, or None and the name of an error of the tree.
 
+    Memory is watched only while `tracemalloc` runs.
+
     Raises
     ------
     Exception
@@ -47,7 +49,7 @@ def watch(name: str, read: Callable[[], Any]) -> tuple[Any, str | None]:
     """
     begin = time.process_time()
     tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
+    before, _ = tracemalloc.get_traced_memory()
     result, failure = None, None
     try:
         result = read()

@@ -34,15 +34,15 @@ MOST = 2000  # frames that are looked at, if a damaged file claims to have more
 @cache
 def intact_files() -> list[bytes]:
     """Return a small file of each kind."""
-    times = itertools.accumulate([0, 1, 5, 300, 2**34, 1])
+    times = itertools.accumulate([0, 1, 5, 2**34])
     timed = Format(20, 18, "400", Fraction(25), Fraction(1, 1000), full_range=True)
     return [
         encode(make_clip(1, 1, 1)),
-        encode(make_clip(6, 24, 40), keyframe=3, pyramid=2, scene_cut=False),
-        encode(make_clip(9, 16, 16, "still"), pyramid=8),
-        encode(make_clip(5, 17, 33, "jumps"), yuv="444", quality=90, scene_cut=False),
-        encode(make_clip(4, 16, 32, "noise"), quality=100, pyramid=1, keyframe=2),
-        encode(zip(((p,) for p in make_clip(6, 18, 20, "moving", 1)), times, strict=True), format=timed, keyframe=4),
+        encode(make_clip(4, 24, 40), keyframe=3, pyramid=2, scene_cut=False),
+        encode(make_clip(5, 16, 16, "still"), pyramid=4),
+        encode(make_clip(3, 17, 33, "jumps"), yuv="444", quality=90, scene_cut=False),
+        encode(make_clip(3, 16, 32, "noise"), quality=100, pyramid=1, keyframe=2),
+        encode(zip(((p,) for p in make_clip(4, 18, 20, "moving", 1)), times, strict=True), format=timed, keyframe=2),
     ]
 
 
@@ -158,8 +158,8 @@ def _open(data: bytes, allow_partial: bool) -> _Seen:
         assert len(frames) == min(MOST, len(video))
         assert times == sorted(set(times))
         missing = sorted(video.missing)
-        for number in range(0, len(frames), 7):  # by any way the same
-            assert _look(video.planes(number, number + 1)) == ([frames[number]], [times[number]])
+        last = len(frames) - 1  # by any way the same
+        assert _look(video.planes(last, last + 1)) == ([frames[last]], [times[last]])
         if len(frames) == len(video):
             lost = {number for first, last in missing for number in range(first, last)}
             assert {frame.index for frame in video.info()} == set(range(len(video))) - lost

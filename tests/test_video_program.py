@@ -594,7 +594,7 @@ def test_info_names_what_is_in_the_file(tcodec):
 
 def test_info_for_people(tcodec, folder, no_pixels):
     save("x.y4m", rate=NTSC)
-    tcodec("encode", "x.y4m", "-k", "9")
+    tcodec("encode", "x.y4m", "-k", "9", "-q", "60")
     status, out, lines = tcodec("info", "x.tvid")
     assert (status, lines) == (0, [])
     size = (folder / "x.tvid").stat().st_size

@@ -129,12 +129,12 @@ def _draw(traced: TracedFrame, layout: Layout, infos: list[FrameInfo], path: Pat
     _draw_motion(panels["motion"], traced, layout)
     _draw_picture(panels["decoded"], to_rgb(traced.planes, full_range=FORMAT.full_range, matrix=FORMAT.matrix))
     _draw_picture(panels["prediction"], traced.predicted[0])
-    _draw_picture(panels["residual"], show_residual(traced.residual[0]))
+    _draw_picture(panels["residual"], show_residual(2 * traced.residual[0]))
     panels["decoded"].set_title(f"frame {traced.index}, decoded", fontsize=10)
     panels["prediction"].set_title("its luma as predicted", fontsize=10)
-    panels["residual"].set_title("the residual (gray is 0)", fontsize=10)
+    panels["residual"].set_title("the residual, doubled (gray is 0)", fontsize=10)
     _draw_sizes(below.subplots(), traced.index, infos)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=90)
 
 
 def _draw_picture(axes: Axes, picture: NDArray[np.uint8]) -> None:
