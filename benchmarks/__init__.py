@@ -13,6 +13,7 @@
     python -m benchmarks.video_memory CLIP...   peak memory, and whether it grows with the length
     python -m benchmarks.video_exact CLIP...    decoded frames against the encoder's, under different matrix kernels
     python -m benchmarks.video_seek CLIP        the cost of fetching any frame of ten minutes
+    python -m benchmarks.video_tuning CLIP...   what the constants of the encoder are worth, on clips for training
 
 FOLDER holds photos, such as the Kodak set; CLIP is a video file, which may be packed as .xz. All sizes are those of
 real files, and all qualities those of decoded ones. Each command prints its measurements and targets, writes them to a

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 __all__ = ["CASCADE", "PYRAMIDS", "FramePlan", "last_uses", "plan_gop"]
 
 PYRAMIDS = (1, 2, 4, 8, 16)  # frames from one I or P frame to the next; 1 is a group without B frames
-CASCADE = (72, 115, 145, 165, 190, 200)  # quantiser steps of each level, in percent of those of a still image
+CASCADE = (80, 115, 145, 165, 190, 200)  # quantiser steps of each level, in percent of those of a still image
 
 
 @dataclass(frozen=True)

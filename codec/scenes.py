@@ -14,7 +14,7 @@ from codec.motion import full_search, pyramid
 __all__ = ["is_cut"]
 
 SIZE = 4  # side of a block of the small picture: 16 pixels
-REACH = 2  # how far motion is looked for: 8 pixels
+REACHES = 2, 8  # how far motion is looked for, 8 pixels and 32: the second only if the first explains nothing
 SHARE = 0.8  # of the error that the mean leaves
 NOTICEABLE = 2.0  # mean error a sample: below it motion compensation is good enough, however flat the picture
 
@@ -32,9 +32,11 @@ def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
     bool
     """
     old, new = (blocks.pad(pyramid(plane), SIZE) for plane in (before, after))
-    _, moved = full_search(new, old, SIZE, REACH)
     cut = blocks.split(new, SIZE).reshape(-1, SIZE * SIZE).astype(np.int32)
     mean = (cut.sum(axis=1, keepdims=True) + SIZE * SIZE // 2) // (SIZE * SIZE)
-    own = np.abs(cut - mean).sum()
-    error = int(moved.sum())
-    return error > NOTICEABLE * new.size and error > SHARE * int(own)
+    own = int(np.abs(cut - mean).sum())
+    for reach in REACHES:
+        _, moved = full_search(new, old, SIZE, reach)
+        if int(moved.sum()) <= max(NOTICEABLE * new.size, SHARE * own):
+            return False
+    return True

@@ -20,7 +20,7 @@ from tests.damage import spoil
 
 __all__ = ["KINDS", "case", "run"]
 
-WATCHED = 4  # every so many cases memory is watched, which takes three times as long
+WATCHED = 8  # every so many cases memory is watched, which takes five times as long
 KINDS = {"images": fuzz_images, "videos": fuzz_videos}
 
 

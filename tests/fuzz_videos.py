@@ -76,7 +76,9 @@ def _rearrange(rng: random.Random, chunks: list[tuple[bytes, bytes]]) -> None:
     elif kind == 4:
         chunks[i] = rng.choice(take_apart(rng.choice(intact_files())))
     elif kind <= 8:  # a field of a header, or of the index
-        fields = {b"HEAD": [(0, 4), (4, 4), (8, 1), (11, 4), (15, 4), (19, 4), (23, 4), (27, 1), (28, 1)]}
+        fields = {
+            b"HEAD": [(0, 4), (4, 4)] * 3 + [(8, 1), (11, 4), (15, 4), (19, 4), (23, 4), (27, 1), (28, 1), (29, 1)]
+        }
         fields[b"GRUP"] = [(0, 4), (4, 2), (6, 2), (8, 1), (9, 8)]
         fields[b"INDX"] = [(at, 4) for at in range(0, len(payload), 4)]
         at, size = rng.choice(fields.get(name, [(0, 4)]))

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from codec import decode_image, encode_image
-from tests.golden.make import FOLDER, HASHES, pixel_hash
+from tests import clips
+from tests.golden.make import CLIP_HASHES, FOLDER, HASHES, clip_hash, pixel_hash
 from tests.pictures import make_picture
 
 KERNELS = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX"]  # oldest first
@@ -29,13 +30,18 @@ SETTINGS = {
 
 
 def report():
-    """Return hashes of decoded golden files, of files of larger pictures and of their pixels, and of a control."""
-    golden = {path.stem: pixel_hash(decode_image(path.read_bytes())) for path in FOLDER.glob("*.tjpg")}
+    """Return hashes of decoded golden files, of larger pictures and clips, of their pixels, and of a control."""
+    golden = {path.name: pixel_hash(decode_image(path.read_bytes())) for path in FOLDER.glob("*.tjpg")}
+    golden |= {path.name: clip_hash(clips.decode(path.read_bytes())) for path in FOLDER.glob("*.tvid")}
     files, pixels = {}, {}
     for options in ({"tables": "jpeg", "yuv": "444"}, {"tables": "flat"}, {"tables": "sloped"}):
         data = encode_image(make_picture(300, 420, 4), 80, **options)
         files[str(options)] = hashlib.sha256(data).hexdigest()
         pixels[str(options)] = pixel_hash(decode_image(data))
+    for kind, options in (("moving", {"yuv": "444"}), ("jumps", {"quality": 95, "scene_cut": False})):
+        data = clips.encode(clips.make_clip(9, 80, 96, kind), **options)
+        files[kind] = hashlib.sha256(data).hexdigest()
+        pixels[kind] = clip_hash(clips.decode(data))
     rng = np.random.default_rng(0)
     left, right = rng.random((3000, 64), np.float32), rng.random((64, 64), np.float32)
     control = hashlib.sha256(left @ right).hexdigest()  # sums of rounded products: these do depend on the kernel
@@ -71,7 +77,8 @@ def test_different_kernels_ran(reports):
 
 
 def test_golden_files_decode_alike(reports):
-    expected = {name: entry["sha256"] for name, entry in json.loads(HASHES.read_text()).items()}
+    expected = {f"{name}.tjpg": entry["sha256"] for name, entry in json.loads(HASHES.read_text()).items()}
+    expected |= {f"{name}.tvid": entry["sha256"] for name, entry in json.loads(CLIP_HASHES.read_text()).items()}
     for name, content in reports.items():
         assert content["golden"] == expected, name
 

@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz import run
 
 
-@pytest.mark.parametrize(("kind", "cases"), [("images", 4000), ("videos", 800)])
+@pytest.mark.parametrize(("kind", "cases"), [("images", 4000), ("videos", 500)])
 def test_damaged_files_raise_errors_of_the_tree_and_nothing_else(kind, cases):
     outcomes = run(kind, seed=0, cases=cases)
     # Damage is found at every depth, and some of it is harmless.
@@ -17,5 +17,5 @@ def test_damaged_files_raise_errors_of_the_tree_and_nothing_else(kind, cases):
         "UnsupportedError",
         "decoded",
     }
-    assert min(outcomes.values()) >= cases // 400
     assert outcomes["FormatError"] >= cases // 4
+    assert outcomes["decoded"] >= cases // 10

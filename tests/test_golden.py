@@ -1,18 +1,21 @@
-"""Golden files decode to the pixels that they decoded to when they were made; see `tests.golden.make`."""
+"""Golden files decode to the samples that they decoded to when they were made; see `tests.golden.make`."""
 
 import json
 
 import pytest
 
-from codec import decode_image, read_header, recover_image
-from tests.golden.make import FOLDER, HASHES, pixel_hash
+from codec import decode_image, open_video, read_header, recover_image, stream_video
+from tests.golden.make import CLIP_HASHES, FOLDER, HASHES, clip_hash, pixel_hash
 
 GOLDEN = json.loads(HASHES.read_text())
+CLIPS = json.loads(CLIP_HASHES.read_text())
 
 
 def test_every_file_has_its_hash():
     assert sorted(path.stem for path in FOLDER.glob("*.tjpg")) == sorted(GOLDEN)
     assert sum(path.stat().st_size for path in FOLDER.glob("*.tjpg")) < 60_000
+    assert sorted(path.stem for path in FOLDER.glob("*.tvid")) == sorted(CLIPS)
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.tvid")) < 60_000
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -29,3 +32,23 @@ def test_pixels(name):
 def test_metadata():
     header = read_header((FOLDER / "rgba_420_metadata.tjpg").read_bytes())
     assert (header.icc, header.exif) == (b"a profile", b"MM\x00*data")
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_frames(name):
+    path = FOLDER / f"{name}.tvid"
+    with open_video(path) as video:
+        frames = list(video.planes())
+        assert len(frames) == len(video) == CLIPS[name]["frames"]
+    assert ["x".join(map(str, plane.shape)) for plane in frames[0][0]] == CLIPS[name]["planes"]
+    assert clip_hash(frames) == CLIPS[name]["sha256"]
+    with path.open("rb") as file:
+        assert clip_hash(stream_video(file)[1]) == CLIPS[name]["sha256"]
+    with open_video(path, allow_partial=True) as video:
+        assert clip_hash(video.planes()) == CLIPS[name]["sha256"]
+        assert (video.missing, video.problems) == ([], [])
+
+
+def test_timestamps():
+    with open_video(FOLDER / "gray_timed_limited.tvid") as video:
+        assert [time for _, time in video.planes()] == [9, 10, 11, 511, 513, 2**30 + 513, 2**30 + 520]

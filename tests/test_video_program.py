@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import signal
+import sys
 import termios
 from fractions import Fraction
 from functools import partial
@@ -21,7 +22,7 @@ from bitstreams.chunks import read_chunks
 from codec import program
 from codec.clip_writer import write_clip
 from codec.clips import open_clip
-from codec.commands import videos
+from codec.commands import batch, videos
 from codec.frames import Format, from_rgb
 from codec.gop import plan_gop
 from codec.reconstruct import steps
@@ -214,6 +215,20 @@ def test_groups_are_encoded_in_processes(tcodec, folder, monkeypatch):
     assert (folder / "x.tvid").read_bytes() == expected("x.y4m", keyframe=1)
 
 
+def test_a_process_that_dies_is_an_error(tcodec, folder, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setattr(batch, "_start_worker", die)
+    save("x.y4m", 2)
+    status, _, lines = tcodec("encode", "x.y4m", "-k", "1", "-j", "2")
+    assert (status, len(lines)) == (1, 1)
+    assert lines[0].startswith("tcodec: a process died")
+    assert files(folder) == ["x.y4m"]
+
+
+def die():
+    os._exit(1)
+
+
 OTHER_KIND = [
     ("x.y4m", "--target-size 4k", "pictures"),
     ("x.y4m", "--target-psnr 30", "pictures"),
@@ -349,6 +364,16 @@ def test_standard_streams(folder):
     assert lines[0].startswith("tcodec: -: the file ends inside a chunk")
     status, back, _ = process("decode", "-", "--allow-partial", input=data[:-200])
     assert (status, written.getvalue().startswith(back), back.count(b"FRAME\n")) == (3, True, 2)
+
+
+def test_a_bit_rate_for_what_comes_through_a_pipe(tcodec, folder, monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(save("x.y4m", 3))
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert tcodec("encode", "-", "-o", "x.tvid", "--bitrate", "100k")[0] == 0
+    assert (folder / "x.tvid").read_bytes() == expected("x.y4m", bitrate=100_000)
 
 
 def test_an_output_that_nobody_reads_is_no_news(tcodec):
@@ -573,7 +598,7 @@ def test_info_of_a_variable_rate(tcodec, folder):
     assert [frame["pts_time"] for frame in record["frames"]] == [f"{time / 1000:.6f}" for time in UNEVEN]
     assert [frame["duration"] for frame in record["frames"]] == [*np.diff(UNEVEN), 81]  # the mean is 890 / 11
     (stream,) = record["streams"]
-    assert (stream["time_base"], stream["r_frame_rate"]) == ("1/1000", "1000/1")
+    assert (stream["time_base"], stream["r_frame_rate"]) == ("1/1000", "100/1")
     assert Fraction(stream["avg_frame_rate"]) == Fraction(11000, 890)
     assert stream["duration"] == record["format"]["duration"] == "0.971000"
     assert "variable" in tcodec("info", "x.tvid")[1].decode()

@@ -34,17 +34,16 @@ FORMAT = Format(width=256, height=160, sampling="420", rate=Fraction(25), tick=F
 FRAMES = 48
 QUALITIES = (30, 60, 85)
 SHOWN = 60  # the quality whose file is laid open
-SHOWN_FRAME = 20  # a B frame in the middle between two others, with the disc before the cup
 
 # How macroblocks are predicted: direction, or one of two more; tint, and words for it.
 INHERITED, SKIPPED = 4, 5
 MODES = {
-    FORWARD: ("tab:orange", "from frame {}"),
-    BACKWARD: ("tab:blue", "from frame {}"),
-    BOTH: ("tab:green", "the mean of both"),
-    INTRA: ("tab:red", "by none of them (intra)"),
-    INHERITED: ("white", "as the neighbours"),
-    SKIPPED: ("gray", "the same, without a residual (skipped)"),
+    FORWARD: ("tab:orange", "from frame {before}"),
+    BACKWARD: ("tab:blue", "from frame {after}"),
+    BOTH: ("tab:green", "from both, the mean"),
+    INTRA: ("tab:red", "from neither (intra)"),
+    INHERITED: ("white", "as the neighbours are"),
+    SKIPPED: ("gray", "so too, and no residual (skipped)"),
 }
 TINT = 0.4  # opacity
 ARROWS = ("#8a3400", "#00407f")  # of vectors into each reference
@@ -76,7 +75,8 @@ def show_clip(photo: NDArray[np.uint8], folder: Path) -> None:
         infos = list(video.info())
         _print_types(shown, infos)
         write_clip(folder / "clip.mp4", video.format, video.planes(), force=True)
-        (traced,) = video.trace(SHOWN_FRAME, SHOWN_FRAME + 1)
+        busiest = max((info for info in infos if info.type == "B"), key=lambda info: info.bytes).index
+        (traced,) = video.trace(busiest, busiest + 1)
         _draw(traced, video.header.layout, infos, folder / "motion.png")
 
 
@@ -118,11 +118,11 @@ def _print_types(point: Point, infos: list[FrameInfo]) -> None:
 
 
 def _draw(traced: TracedFrame, layout: Layout, infos: list[FrameInfo], path: Path) -> None:
-    """Draw how a frame is predicted, and what all frames take."""
+    """Draw how a B frame is predicted, and what all frames take."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    figure = Figure(figsize=(12.8, 8.8), layout="constrained")
-    above, below = figure.subfigures(2, squeeze=False, height_ratios=(3.6, 1))[:, 0]
+    figure = Figure(figsize=(12.8, 9), layout="constrained")
+    above, below = figure.subfigures(2, squeeze=False, height_ratios=(3.9, 1))[:, 0]
     panels = above.subplot_mosaic(
         [["motion", "decoded"], ["motion", "prediction"], ["motion", "residual"]], width_ratios=(3, 1)
     )
@@ -143,7 +143,7 @@ def _draw_picture(axes: Axes, picture: NDArray[np.uint8]) -> None:
 
 
 def _draw_motion(axes: Axes, traced: TracedFrame, layout: Layout) -> None:
-    """Draw a frame, its macroblocks tinted by mode, and arrows to where they come from."""
+    """Draw a B frame, its macroblocks tinted by mode, and arrows to where they come from."""
     from matplotlib.lines import Line2D  # noqa: PLC0415
     from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415
 
@@ -161,21 +161,13 @@ def _draw_motion(axes: Axes, traced: TracedFrame, layout: Layout) -> None:
     for reference, colour in enumerate(ARROWS):
         x, y, right, down = _arrows(decoded, layout, reference)
         axes.quiver(x, y, right, down, color=colour, angles="xy", scale_units="xy", scale=1, width=0.0022)
-    names = {FORWARD: before, BACKWARD: after}
-    legend: list[Artist] = [
-        Patch(
-            facecolor=tint,
-            alpha=TINT,
-            edgecolor="black",
-            label=f"{text.format(names.get(mode))}: {np.count_nonzero(modes == mode)}",
-        )
-        for mode, (tint, text) in MODES.items()
-    ]
-    legend += [Line2D([], [], **SPLIT, label=f"split, a vector for each quarter: {np.count_nonzero(decoded.split)}")]
-    legend += [
-        Line2D([], [], color=colour, marker=(3, 0, -90), label=f"to where it is in frame {number}")
-        for number, colour in zip((before, after), ARROWS, strict=True)
-    ]
+    legend: list[Artist] = []
+    for mode, (tint, text) in MODES.items():
+        label = f"{text.format(before=before, after=after)}: {np.count_nonzero(modes == mode)}"
+        legend.append(Patch(facecolor=tint, alpha=TINT, edgecolor="black", label=label))
+    legend.append(Line2D([], [], **SPLIT, label=f"split, a vector for each quarter: {np.count_nonzero(decoded.split)}"))
+    for number, colour in zip((before, after), ARROWS, strict=True):
+        legend.append(Line2D([], [], color=colour, marker=(3, 0, -90), label=f"where it is in frame {number}"))
     axes.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
 
 
@@ -206,26 +198,13 @@ def _arrows(decoded: Decoded, layout: Layout, reference: int) -> NDArray[np.floa
 
 def _draw_sizes(axes: Axes, shown: int, infos: list[FrameInfo]) -> None:
     """Draw what each frame takes."""
-    total = sum(info.bytes for info in infos)
+    kbits = np.array([8 * info.bytes / 1000 for info in infos])
+    types = np.array([info.type for info in infos])
     for kind, colour in TYPES.items():
-        own = [info for info in infos if info.type == kind]
-        sizes = [8 * info.bytes / 1000 for info in own]
-        share = sum(info.bytes for info in own) / total
-        axes.bar(
-            [info.index for info in own],
-            sizes,
-            color=colour,
-            label=f"{len(own)} {kind} frames, {share:.0%} of the bits",
-        )
-    height = 8 * infos[shown].bytes / 1000
-    axes.annotate(
-        f"frame {shown}",
-        (shown, height),
-        (0, 14),
-        textcoords="offset points",
-        ha="center",
-        arrowprops={"arrowstyle": "->"},
-    )
+        own = np.flatnonzero(types == kind)
+        label = f"{own.size} {kind} frames, {kbits[own].sum() / kbits.sum():.0%} of the bits"
+        axes.bar(own, kbits[own], color=colour, label=label)
+    axes.text(shown, kbits[shown], f"frame {shown}\n↓", ha="center", va="bottom")
     axes.set(xlabel="frame", ylabel="kbit", xlim=(-0.8, len(infos) - 0.2))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right")

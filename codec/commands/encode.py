@@ -25,7 +25,6 @@ from codec.files import PICTURES, read_picture
 from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
 from codec.profiles import find_profile
 from codec.video import DEFAULT_KEYFRAME
-from codec.video import DEFAULT_QUALITY as DEFAULT_VIDEO_QUALITY
 
 __all__ = ["add"]
 
@@ -68,8 +67,7 @@ def add(subparsers: Any) -> None:
         type=_quality,
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"0 to 100, on JPEG's scale; hundredths count (default: {DEFAULT_QUALITY:g}, for videos "
-        f"{DEFAULT_VIDEO_QUALITY:g})",
+        help=f"0 to 100, on JPEG's scale; hundredths count (default: {DEFAULT_QUALITY:g})",
     )
     wish.add_argument(
         "--target-size",

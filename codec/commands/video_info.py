@@ -59,10 +59,10 @@ def describe_video(name: str, size: int, header: Header, infos: Iterable[FrameIn
     if format.sampling != "400":
         colours["color_space"] = SPACES[format.matrix]
     times = [info.time for info in infos]
-    times.append(times[-1] + max(1, round(1 / (format.rate * format.tick))))  # the end of the last frame
+    period = max(1, round(1 / (format.rate * format.tick)))
+    common = gcd(*(time - times[0] for time in times)) or period  # ticks: each frame begins after some of them
+    times.append(times[-1] + period)  # the end of the last frame
     span = (times[-1] - times[0]) * format.tick
-    # The lowest rate at which each frame falls on a count: of a constant rate, the rate itself.
-    counted = format.tick * gcd(*(time - times[0] for time in times))
     clock = {"start_time": _seconds(times[0] * format.tick), "duration": _seconds(span)}
     stream = {
         "index": 0,
@@ -73,7 +73,7 @@ def describe_video(name: str, size: int, header: Header, infos: Iterable[FrameIn
         "has_b_frames": int(any(info.type == "B" for info in infos)),
         "sample_aspect_ratio": "1:1",
         **colours,
-        "r_frame_rate": _ratio(1 / counted),
+        "r_frame_rate": _ratio(1 / (common * format.tick)),
         "avg_frame_rate": _ratio(format.rate),
         "time_base": _ratio(format.tick),
         "start_pts": times[0],

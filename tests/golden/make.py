@@ -1,4 +1,4 @@
-"""Make the golden files, and the hashes of what they decode to.
+"""Make the golden files, pictures and clips, and the hashes of what they decode to.
 
     python -m tests.golden.make
 
@@ -7,7 +7,11 @@ the encoder changes, since what they pin is the decoder.
 """
 
 import hashlib
+import itertools
 import json
+import struct
+from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +20,19 @@ from numpy.typing import NDArray
 from codec import Header, decode_image, encode_image
 from codec.baseline import Baseline
 from codec.coefficients import encode_levels
+from codec.frames import Format, Planes
+from codec.video import GROUP_FIXED
+from codec.video import Header as VideoHeader
+from tests import clips
 from tests.files import encode_in_strips, put_together
+from tests.groups import invent_group, levels_of
 from tests.pictures import make_picture
 
-__all__ = ["FOLDER", "HASHES", "extreme_levels", "pixel_hash"]
+__all__ = ["CLIP_HASHES", "FOLDER", "HASHES", "clip_hash", "extreme_levels", "pixel_hash"]
 
 FOLDER = Path(__file__).parent
 HASHES = FOLDER / "pixels.json"
+CLIP_HASHES = FOLDER / "clips.json"
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
@@ -58,9 +68,54 @@ def extreme_levels() -> bytes:
     return put_together([(b"HEAD", header.to_bytes()), (b"STRP", bytes(4) + encode_levels(levels))])
 
 
+def clip_hash(frames: Iterable[tuple[Planes, int]]) -> str:
+    """Return the SHA-256 of a clip's samples and timestamps, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for planes, time in frames:
+        digest.update(struct.pack(">Q", time))
+        for plane in planes:
+            digest.update(repr(plane.shape).encode() + plane.tobytes())
+    return digest.hexdigest()
+
+
+def golden_clips() -> dict[str, bytes]:
+    """Return every golden clip by its name: each sampling and pyramid, kinds of motion, the corners of the format."""
+    make, encode = clips.make_clip, clips.encode
+    uneven = zip(
+        ((p,) for p in make(7, 26, 34, "moving", 1)), itertools.accumulate([9, 1, 1, 500, 2, 2**30, 7]), strict=True
+    )
+    limited = Format(34, 26, "400", Fraction(30_000, 1001), Fraction(1, 90_000))
+    high = Format(30, 22, "444", Fraction(24), Fraction(1, 24), full_range=False, matrix="bt709")
+    planes = [tuple(p[..., i] for i in (1, 2, 0)) for p in make(4, 22, 30)]
+    return {
+        "moving_420": encode(make(12, 40, 56), keyframe=10, quality=70),
+        "odd_420_pyramid_16": encode(make(18, 33, 47, seed=2), keyframe=18, pyramid=16, quality=40),
+        "jumps_444_pyramid_2": encode(make(5, 24, 40, "jumps"), yuv="444", pyramid=2, scene_cut=False, quality=85),
+        "planes_444_limited_709": encode(planes, format=high, pyramid=4),
+        "gray_timed_limited": encode(uneven, format=limited, keyframe=4, scene_cut=False),
+        "cut_without_b": encode(make(8, 32, 48, "cut"), pyramid=1),
+        "fade_400_every_frame_alone": encode(make(4, 24, 24, "fade"), yuv="400", keyframe=1),
+        "one_pixel": encode(make(3, 1, 1)),
+        "one_frame": encode(make(1, 20, 20)),
+        "noise_finest": encode(make(3, 16, 24, "noise"), quality=100, scene_cut=False),
+        "noise_coarsest": encode(make(3, 16, 24, "noise"), quality=0, scene_cut=False),
+        "made_up_symbols": made_up_clip(),
+    }
+
+
+def made_up_clip() -> bytes:
+    """Return a clip that no encoder writes: vectors far outside, splits everywhere, levels of any size."""
+    chunks = clips.take_apart(clips.encode(clips.make_clip(9, 40, 48), pyramid=4))
+    header = VideoHeader.from_bytes(chunks[0][1])
+    made_up = (invent_group(header.layout, levels_of(9, header.pyramid), seed) for seed in itertools.count())
+    symbols = next(data for data, group in made_up if group)
+    group = b"GRUP", chunks[1][1][: GROUP_FIXED.size] + symbols
+    return clips.put_together([chunks[0], group, clips.index_of([chunks[0], group])])
+
+
 def main() -> None:
     """Write all files and the hashes of their pixels into this folder."""
-    for old in FOLDER.glob("*.tjpg"):
+    for old in [*FOLDER.glob("*.tjpg"), *FOLDER.glob("*.tvid")]:
         old.unlink()
     hashes = {}
     for name, data in golden_files().items():
@@ -68,6 +123,13 @@ def main() -> None:
         pixels = decode_image(data)
         hashes[name] = {"shape": "x".join(map(str, pixels.shape)), "sha256": pixel_hash(pixels)}
     HASHES.write_text(json.dumps(hashes, indent=1) + "\n")
+    hashes = {}
+    for name, data in golden_clips().items():
+        (FOLDER / f"{name}.tvid").write_bytes(data)
+        frames = clips.decode(data)
+        shapes = ["x".join(map(str, plane.shape)) for plane in frames[0][0]]
+        hashes[name] = {"frames": len(frames), "planes": shapes, "sha256": clip_hash(frames)}
+    CLIP_HASHES.write_text(json.dumps(hashes, indent=1) + "\n")
 
 
 if __name__ == "__main__":
