@@ -330,7 +330,17 @@ def merge_contexts(counts: NDArray[np.int64]) -> NDArray[np.int8]:
 def _code_bits(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Estimate the bits of symbols and of their code: (..., alphabet) counts to (...) bits."""
     total = counts.sum(axis=-1)
-    entropy = total * np.log2(np.maximum(total, 1)) - (counts * np.log2(np.maximum(counts, 1))).sum(axis=-1)
+    entropy = total * _log2(total) - (counts * _log2(counts)).sum(axis=-1)
     # A lone symbol still takes a bit, and a Huffman code about 2 % more than the entropy.
     present = (counts > 0).sum(axis=-1)
     return np.maximum(1.02 * entropy, total) + CODE_BITS + 5 * present
+
+
+def _log2(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithms of counts (of 0, that of 1), rounded to whole multiples of 1/4096.
+
+    Machines differ in the last bit of a logarithm, and sums in the order in which they are taken; either could tip the
+    balance between two merges. Rounded logarithms are the same everywhere: up to 2**24 none is nearer to the middle of
+    two multiples than 1e-8 of their distance. And sums of such multiples are exact.
+    """
+    return np.rint(np.log2(np.maximum(counts, 1)) * 4096) / 4096

@@ -15,7 +15,7 @@ from codec.video_reader import Video, open_video, stream_video, trace_video
 
 
 def register() -> None:
-    """Teach imageio and Pillow to read and write `.tjpg` files; see `codec.plugins`."""
+    """Teach imageio to read and write `.tjpg` and `.tvid` files, and Pillow `.tjpg`; see `codec.plugins`."""
     from codec.plugins import register as register_plugins  # noqa: PLC0415 - Pillow is not needed for anything else here
 
     register_plugins()

@@ -9,6 +9,9 @@ them. Twice it is asked what levels save, and what they cost:
 
 What levels cost is not known before they are coded, and depends on their neighbours. The figures below are what they
 cost on average; that is enough to choose well.
+
+An encoder writes the same file on every machine, so no choice may hang on the order in which a sum is taken. Bits are
+added up as whole numbers of hundredths, in float32; savings in float64, which has room for all of their digits.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ from numpy.typing import NDArray
 
 __all__ = ["optimise_levels"]
 
+# All in whole hundredths.
 LEVEL_BITS = 2.6  # of a level of 1: run and size, sign
 PLACE_BITS = 0.07  # more for each place further on in zigzag order
 SIZE_BITS = 1.5  # more for a level of 2
 LARGER_BITS = 0.75  # more for each further one, on average
 BLOCK_BITS = 3.0  # of having any levels
+
+ONE = np.rint(100 * (LEVEL_BITS + PLACE_BITS * np.arange(64))).astype(
+    np.float32
+)  # of a level of 1 at each place, in 1/100
 
 
 def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool) -> NDArray[np.float32]:
@@ -31,7 +39,7 @@ def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool
     Parameters
     ----------
     coefficients : (N, 64) float32 array
-        In zigzag order, in quantiser steps.
+        In zigzag order, in quantiser steps, which are at least 1: of the difference of 8-bit blocks.
     price : float
         What a bit is worth, in squared steps.
     intra : bool
@@ -41,25 +49,26 @@ def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool
     Returns
     -------
     (N, 64) float32 array
-        Levels: whole numbers.
+        Levels: whole numbers, each the nearest to its coefficient, or one less, or 0.
     """
     worth = np.float32(price)
     magnitude = np.abs(coefficients)
     levels = np.rint(magnitude)
-    cost_of_one = worth * (np.float32(LEVEL_BITS) + np.float32(PLACE_BITS) * np.arange(64, dtype=np.float32))
     # What a level costs more than the one below it, by magnitude; and how much more error that has:
     # (m - l + 1)**2 - (m - l)**2 = 1 + 2 (m - l).
     rest = magnitude - levels
     dearer = (levels > 2) * (worth * np.float32(LARGER_BITS))
     dearer += (levels == 2) * (worth * np.float32(SIZE_BITS))
-    dearer += (levels == 1) * cost_of_one
+    dearer += (levels == 1) * (worth / 100 * ONE)
     levels -= (levels > 0) & (dearer > 1 + 2 * rest)
     first = 0
     if intra:
         levels[:, 0] = np.rint(magnitude[:, 0])
         first = 1
     some = levels[:, first:]
-    bits = (some > 0) @ cost_of_one[first:] + (some > 1).sum(axis=1) * (worth * np.float32(SIZE_BITS))
-    saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1)  # m**2 - (m - l)**2
-    some[saved <= bits + worth * np.float32(BLOCK_BITS)] = 0
+    hundredths = (some > 0) @ ONE[first:] + (some > 1) @ np.full(64 - first, round(100 * SIZE_BITS), np.float32)
+    # m**2 - (m - l)**2. Magnitudes that have a level are over 1/2, so in float32 these are whole multiples of 2**-23; and
+    # those of a block add up to at most its energy, 64 * 255**2 < 2**22. The sum has less than 53 bits.
+    saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1, dtype=np.float64)
+    some[saved <= worth * (hundredths / 100 + np.float32(BLOCK_BITS))] = 0
     return np.copysign(levels, coefficients)

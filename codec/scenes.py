@@ -14,7 +14,9 @@ from codec.motion import full_search, pyramid
 __all__ = ["is_cut"]
 
 SIZE = 4  # side of a block of the small picture: 16 pixels
-REACHES = 2, 8  # how far motion is looked for, 8 pixels and 32: the second only if the first explains nothing
+# Blocks that are tried, by their side and how far they may have moved, in samples of the small picture: small ones near
+# by, and large ones further away, for the camera may pan fast. Small ones would find something alike anywhere.
+TRIALS = ((4, 2), (16, 8))
 SHARE = 0.8  # of the error that the mean leaves
 NOTICEABLE = 2.0  # mean error a sample: below it motion compensation is good enough, however flat the picture
 
@@ -31,12 +33,12 @@ def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
     -------
     bool
     """
-    old, new = (blocks.pad(pyramid(plane), SIZE) for plane in (before, after))
-    cut = blocks.split(new, SIZE).reshape(-1, SIZE * SIZE).astype(np.int32)
+    old, new = pyramid(before), pyramid(after)
+    cut = blocks.split(blocks.pad(new, SIZE), SIZE).reshape(-1, SIZE * SIZE).astype(np.int32)
     mean = (cut.sum(axis=1, keepdims=True) + SIZE * SIZE // 2) // (SIZE * SIZE)
-    own = int(np.abs(cut - mean).sum())
-    for reach in REACHES:
-        _, moved = full_search(new, old, SIZE, reach)
-        if int(moved.sum()) <= max(NOTICEABLE * new.size, SHARE * own):
+    own = float(np.abs(cut - mean).mean())
+    for size, reach in TRIALS:
+        _, moved = full_search(blocks.pad(new, size), blocks.pad(old, size), size, reach)
+        if float(moved.mean()) / size**2 <= max(NOTICEABLE, SHARE * own):
             return False
     return True

@@ -44,7 +44,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain, repeat
@@ -403,21 +403,15 @@ class _Planes:
         height, width = planes[0].shape
         if width > LARGEST_SIDE or height > LARGEST_SIDE:
             raise UnsupportedError(f"frames of {width} x {height} pixels; the limit is {LARGEST_SIDE} a side")
-        settled = Format(
-            width,
-            height,
-            sampling_of(planes),
-            self.format.rate,
-            self.format.tick,
-            self.format.full_range,
-            self.format.matrix,
-        )
-        for fraction in (settled.rate, settled.tick):
+        for fraction in (self.format.rate, self.format.tick):
             if not 0 < fraction.numerator < 1 << 32 or fraction.denominator >= 1 << 32:
                 raise UnsupportedError(f"a rate or tick of {fraction}: numerator and denominator have 32 bits")
-        if format is not None and settled != format:
-            raise UnsupportedError(f"the first frame is {settled}, and not {format} as was announced")
-        self.format = settled
+        if format is None:
+            self.format = replace(self.format, width=width, height=height, sampling=sampling_of(planes))
+        elif [plane.shape for plane in planes] != format.shapes:
+            raise UnsupportedError(
+                f"the first frame has planes {[plane.shape for plane in planes]}, not {format.shapes} as was announced"
+            )
 
     def __iter__(self) -> Iterator[tuple[Planes, int]]:
         shapes = [tuple(shape) for shape in self.format.shapes]

@@ -13,7 +13,7 @@ import mmap
 import operator
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -357,11 +357,18 @@ class Video:
             raise FormatError("the header is damaged or missing: nothing can be decoded without it")
         if not entries:
             raise TruncatedError("nothing of the video is left")
-        end = max(index[-1].first + index[-1].frames if index else 0, entries[-1].first + entries[-1].frames)
+        if not self.problems and not set(entries) <= set(index):
+            self.problems.append("the index is missing, or does not say where the groups are")
+        # What the index says to come after the last group is lost too.
+        last = entries[-1]
+        end = max(last.first + last.frames, index[-1].first + index[-1].frames if index else 0)
         period = max(1, round(1 / (header.format.rate * header.format.tick)))
-        entries.append(_Entry(-1, end, 0))
-        after = times[-1][1] + period * (end - entries[-2].first - entries[-2].frames + 1)
-        times.append((after, after))
+        after = times[-1][1] + period * (end - last.first - last.frames + 1)
+        self._place([*entries, _Entry(-1, end, 0)], [*times, (after, after)])
+        return header
+
+    def _place(self, entries: list[_Entry], times: list[tuple[int, int]]) -> None:
+        """Take over the groups of a damaged file, up to one without frames, and fill the gaps between them."""
         self._entries = []
         first, before = 0, -1
         for entry, (start, last) in zip(entries, times, strict=True):
@@ -374,23 +381,22 @@ class Video:
             if entry.frames:
                 self._entries.append(entry)
             first, before = entry.first + entry.frames, last
-        return header
 
     def _read_index(self) -> list[_Entry]:
         """Read the index from the end of the file."""
         size = self._file.seek(0, io.SEEK_END)
         end = size - FRAMING  # of the index: only DONE follows
-        try:
-            self._file.seek(max(end, 0))
-            if read_chunk(self._file, end).type != DONE:
-                raise FormatError("the file does not end with its last chunk")
-            self._file.seek(max(end - CHECKSUM - LENGTH.size, 0))
-            (length,) = LENGTH.unpack(self._file.read(LENGTH.size))
-            start = end - FRAMING - length
-            self._file.seek(max(start, 0))
-            chunk = read_chunk(self._file, start)
-        except CodecError as error:
-            raise TruncatedError(f"the file has no index at its end, it may be cut off: {error}") from error
+        chunk: Chunk | None = None
+        self._file.seek(max(end, 0))
+        with suppress(CodecError):
+            if read_chunk(self._file, end).type == DONE:
+                self._file.seek(end - CHECKSUM - LENGTH.size)
+                (length,) = LENGTH.unpack(self._file.read(LENGTH.size))
+                start = max(end - FRAMING - length, 0)
+                self._file.seek(start)
+                chunk = read_chunk(self._file, start)
+        if chunk is None:
+            raise TruncatedError("the file has no index at its end: it is cut off, or damaged there")
         if chunk.type != INDEX:
             raise FormatError("the index is not in its place")
         entries = _read_entries(chunk)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec import deblock
+from codec.deblock import EDGE, EDGE_MOST, MOVE, MOVE_MOST, SIDE, SIDE_MOST
 
 STEPS = [16, 40, 100, 300, 700, 5000, 65_535]
 
@@ -13,8 +14,8 @@ STEPS = [16, 40, 100, 300, 700, 5000, 65_535]
 def filter_plain(line, strength, step):
     """Return p0 and q0 of one line of four samples across an edge."""
     p1, p0, q0, q1 = line
-    edge, side = min(2 + 18 * step // 256, 60), min(1 + 6 * step // 256, 20)
-    most = min((2 * step * strength + 128) // 256, 12)
+    edge, side = min(2 + EDGE * step // 256, EDGE_MOST), min(1 + SIDE * step // 256, SIDE_MOST)
+    most = min((MOVE * step * strength + 128) // 256, MOVE_MOST)
     if strength == 0 or abs(q0 - p0) >= edge or abs(p1 - p0) >= side or abs(q1 - q0) >= side:
         return p0, q0
     move = (4 * (q0 - p0) + p1 - q1 + 4) // 8  # rounded down
@@ -93,8 +94,8 @@ def test_these_examples_reach_every_branch():
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_of_the_quantiser_is_smoothed_and_one_of_the_picture_is_not(step):
-    edge = min(2 + 18 * step // 256, 60)
-    most = min((2 * step * 2 + 128) // 256, 12)
+    edge = min(2 + EDGE * step // 256, EDGE_MOST)
+    most = min((MOVE * step * 2 + 128) // 256, MOVE_MOST)
     for gap in (1, edge - 1, edge, 100):
         line = np.repeat([100, 100 + gap], 8).astype(np.uint8)
         plane = np.tile(line, (8, 1))
