@@ -28,9 +28,9 @@ SIZE_BITS = 1.5  # more for a level of 2
 LARGER_BITS = 0.75  # more for each further one, on average
 BLOCK_BITS = 3.0  # of having any levels
 
-ONE = np.rint(100 * (LEVEL_BITS + PLACE_BITS * np.arange(64))).astype(
-    np.float32
-)  # of a level of 1 at each place, in 1/100
+# In hundredths of a bit: what a level of 1 takes at each place, and one of 2 more.
+ONE = np.rint(100 * (LEVEL_BITS + PLACE_BITS * np.arange(64))).astype(np.float32)
+TWO = np.full(64, 100 * SIZE_BITS, np.float32)
 
 
 def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool) -> NDArray[np.float32]:
@@ -66,9 +66,9 @@ def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool
         levels[:, 0] = np.rint(magnitude[:, 0])
         first = 1
     some = levels[:, first:]
-    hundredths = (some > 0) @ ONE[first:] + (some > 1) @ np.full(64 - first, round(100 * SIZE_BITS), np.float32)
-    # m**2 - (m - l)**2. Magnitudes that have a level are over 1/2, so in float32 these are whole multiples of 2**-23; and
-    # those of a block add up to at most its energy, 64 * 255**2 < 2**22. The sum has less than 53 bits.
+    hundredths = (some > 0) @ ONE[first:] + (some > 1) @ TWO[first:]
+    # m**2 - (m - l)**2. A magnitude that has a level is over 1/2, so in float32 these are whole multiples of 2**-23;
+    # those of a block add up to its energy at most, 64 * 255**2 < 2**22. Such a sum is exact in float64.
     saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1, dtype=np.float64)
     some[saved <= worth * (hundredths / 100 + np.float32(BLOCK_BITS))] = 0
     return np.copysign(levels, coefficients)

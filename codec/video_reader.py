@@ -93,6 +93,52 @@ class TracedFrame:
     predicted: Planes
     residual: tuple[NDArray[np.int16], ...]
 
+    @property
+    def type(self) -> str:
+        """Type of the frame: "I", "P" or "B"."""
+        return self.decoded.plan.type
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """What the frame takes, by kinds of symbols; "shared" is what its group has in common, with the first frame."""
+        return self.decoded.bits
+
+    @property
+    def vectors(self) -> NDArray[np.int16]:
+        """Vectors of all blocks of 8 x 8, for each of two references: (rows, columns, 2, 2), in quarter samples.
+
+        (dy, dx), to where in the reference the block is predicted from; where a reference is not used, what the
+        neighbours predict.
+        """
+        rows, columns = self._grid
+        quarters = self.decoded.prediction.vectors.reshape(rows, columns, 2, 2, 2, 2)
+        return quarters.swapaxes(1, 2).reshape(2 * rows, 2 * columns, 2, 2)
+
+    @property
+    def directions(self) -> NDArray[np.uint8]:
+        """References of each macroblock, (rows, columns): 0 none (intra), 1 the one before, 2 the one after, 3 both."""
+        return self.decoded.prediction.direction.reshape(self._grid)
+
+    @property
+    def split(self) -> NDArray[np.bool_]:
+        """Whether the quarters of each macroblock have vectors of their own, (rows, columns)."""
+        return self.decoded.split.reshape(self._grid)
+
+    @property
+    def skipped(self) -> NDArray[np.bool_]:
+        """Whether nothing at all is sent for each macroblock, (rows, columns): inherited motion, and no levels."""
+        skipped = self.decoded.inherits.reshape(self._grid).copy()
+        for coded in self.decoded.coded:
+            side = coded.shape[0] // self._grid[0]
+            skipped &= ~coded.reshape(self._grid[0], side, self._grid[1], side).any(axis=(1, 3))
+        return skipped
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of macroblocks."""
+        rows, columns = self.decoded.coded[0].shape
+        return rows // 2, columns // 2
+
 
 def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, size_limit: int = SIZE_LIMIT) -> Video:
     """Open a video.

@@ -314,6 +314,23 @@ def test_a_traced_frame_is_its_prediction_and_its_residual(video, shown, data):
         assert sum(sum(frame.decoded.bits.values()) for frame in frames[first:last]) == 8 * (len(payload) - at)
 
 
+def test_modes_and_vectors_of_a_traced_frame_lie_where_their_blocks_do(video):
+    skipped = 0
+    for frame in video.trace():
+        rows, columns = frame.directions.shape
+        assert frame.split.shape == frame.skipped.shape == (rows, columns)
+        for row, column, part in itertools.product(range(rows), range(columns), range(4)):
+            block = row * columns + column
+            vectors = frame.vectors[2 * row + part // 2, 2 * column + part % 2]
+            assert np.array_equal(vectors, frame.decoded.prediction.vectors[block, part])
+            assert frame.directions[row, column] == frame.decoded.prediction.direction[block]
+            if frame.skipped[row, column]:  # only the filter changes it, and that the samples at the edges of blocks
+                skipped += 1
+                inside = slice(8 * (part // 2) + 1, 8 * (part // 2) + 7), slice(8 * (part % 2) + 1, 8 * (part % 2) + 7)
+                assert not frame.residual[0][16 * row : 16 * row + 16, 16 * column : 16 * column + 16][inside].any()
+    assert skipped
+
+
 def test_prediction_leaves_less_to_be_sent(video):
     for frame in video.trace():
         if frame.decoded.plan.type != "I":
