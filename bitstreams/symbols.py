@@ -14,13 +14,15 @@ and merges two at a time as long as that makes the file smaller (as Brotli, RFC 
 stream ends with one code a kind, a long one with many.
 
     for each kind:
-      codes     varint                      how many codes it has; 0 if it has no symbols
-      changed   a bit for each context, to whole bytes   whether its code differs from that of the context before (of
-                                        the first, from 0); absent if there is only one code
-      map       a few bits each, to whole bytes   the codes of contexts that are marked so
-    bits        varint                      number of plain bits
-    sections    of up to 16 streams each (`bitstreams.huffman`), a stream for each code of each kind
-    plain bits  to whole bytes
+      codes     varint                  how many codes it has, at most 64; 0 if it has no symbols
+      changed   a bit for each context, to whole bytes
+                                        whether its code differs from that of the context before (of the first, from
+                                        0); absent, as the map is, if there are fewer than two codes
+      map       log2(codes) bits, rounded up, for each context that is marked so, to whole bytes
+                                        its code
+    bits        varint                  number of plain bits
+    sections    of up to 16 streams each (`bitstreams.huffman`), a stream for each code of each kind, in this order
+    plain bits  to whole bytes, filled up with zeros; nothing follows
 
 Since nothing is adaptive, all streams are decoded at once, before the first call: a call only takes its symbols from
 them. A coder with adaptive contexts can stand behind the same calls.
@@ -40,9 +42,10 @@ from bitstreams.huffman import MAX_STREAMS, decode_streams, encode_streams, read
 
 __all__ = ["HuffmanDecoder", "HuffmanEncoder", "SymbolCoder"]
 
-ALPHABET = 256
+ALPHABET = 256  # symbols are bytes
 LANE = 512  # symbols; a stream here holds many pictures, so that lanes can be longer than in a still image
 CODE_BITS = 100  # what a code takes beside its lengths: sizes, entry points, bits that fill up bytes
+LENGTH_BITS = 5  # what a code word's length takes in the table, with the flags that tell which symbols have one
 MAX_CODES = 64  # of a kind
 
 
@@ -100,7 +103,7 @@ class HuffmanEncoder:
         symbols: NDArray[np.uint8] | None,
         owners: NDArray[np.integer] | None = None,
     ) -> NDArray[np.uint8]:
-        """Record symbols (N,) in contexts (N,) and return them."""
+        """Record copies of symbols (N,) in contexts (N,), and return the symbols."""
         assert symbols is not None and symbols.shape == contexts.shape
         self._contexts[kind].append(contexts.copy())  # whoever calls may go on working in these arrays
         self._symbols[kind].append(symbols.copy())
@@ -300,26 +303,25 @@ def merge_contexts(counts: NDArray[np.int64]) -> NDArray[np.int8]:
     used = np.flatnonzero(counts.any(axis=1))
     if not used.size:
         return code_of
-    tables = counts[used][:, counts.any(axis=0)].astype(np.float64)
+    tables = counts[used][:, counts.any(axis=0)]
     members = [[context] for context in used]
     bits = _code_bits(tables)
     # What each pair would save if it were merged; pairs are compared once, and again when one of them has changed.
     saved = np.full((len(tables), len(tables)), -np.inf)
     for i in range(len(tables) - 1):
         saved[i, i + 1 :] = bits[i] + bits[i + 1 :] - _code_bits(tables[i] + tables[i + 1 :])
-    while True:
+    left = np.arange(len(tables))
+    while left.size > 1:
         i, j = divmod(int(saved.argmax()), len(tables))
-        if saved[i, j] <= 0 and np.isfinite(bits).sum() <= MAX_CODES:
+        if saved[i, j] <= 0 and left.size <= MAX_CODES:
             break
         tables[i] += tables[j]
         members[i] += members[j]
         members[j] = []
-        bits[i], bits[j] = _code_bits(tables[i]), np.inf
+        bits[i] = _code_bits(tables[i])
         saved[j], saved[:, j] = -np.inf, -np.inf
-        others = np.flatnonzero(np.isfinite(bits))
-        others = others[others != i]
-        if not others.size:
-            break
+        left = left[left != j]
+        others = left[left != i]
         gains = bits[i] + bits[others] - _code_bits(tables[i] + tables[others])
         saved[np.minimum(i, others), np.maximum(i, others)] = gains
     for code, contexts in enumerate(group for group in members if group):
@@ -327,20 +329,18 @@ def merge_contexts(counts: NDArray[np.int64]) -> NDArray[np.int8]:
     return code_of
 
 
-def _code_bits(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Estimate the bits of symbols and of their code: (..., alphabet) counts to (...) bits."""
+def _code_bits(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Estimate what symbols and their code take: (..., alphabet) counts to (...) bits.
+
+    Logarithms are rounded to 1/4096: sums are exact then, and every machine merges alike.
+    """
     total = counts.sum(axis=-1)
     entropy = total * _log2(total) - (counts * _log2(counts)).sum(axis=-1)
     # A lone symbol still takes a bit, and a Huffman code about 2 % more than the entropy.
     present = (counts > 0).sum(axis=-1)
-    return np.maximum(1.02 * entropy, total) + CODE_BITS + 5 * present
+    return np.maximum(1.02 * entropy, total) + CODE_BITS + LENGTH_BITS * present
 
 
-def _log2(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the logarithms of counts (of 0, that of 1), rounded to whole multiples of 1/4096.
-
-    Machines differ in the last bit of a logarithm, and sums in the order in which they are taken; either could tip the
-    balance between two merges. Rounded logarithms are the same everywhere: up to 2**24 none is nearer to the middle of
-    two multiples than 1e-8 of their distance. And sums of such multiples are exact.
-    """
-    return np.rint(np.log2(np.maximum(counts, 1)) * 4096) / 4096
+def _log2(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return logarithms in bits, rounded to 1/4096; 0 for 0."""
+    return np.rint(4096 * np.log2(np.maximum(numbers, 1))) / 4096

@@ -40,9 +40,9 @@ def strengths(
     intra, coded : (rows, columns) bool arrays
         Of each block: whether it is intra coded, and whether it has levels.
     vectors : (rows, columns, 2, 2) int16 array
-        Its vectors, for each reference.
+        Its vectors (down, right) for each reference, in quarter samples of luma; of all planes.
     direction : (rows, columns) uint8 array
-        Which references it uses.
+        Which references it uses: bit r for the r-th.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def deblock(plane: NDArray[np.uint8], vertical: NDArray[np.uint8], horizontal: N
     vertical, horizontal : uint8 arrays
         From `strengths`.
     step : int
-        Quantiser step in 1/16.
+        Quantiser step in 1/16, at most 65,535.
     """
     rows, columns = plane.shape[0] // 8, plane.shape[1] // 8
     cells = plane.reshape(rows, 8, columns, 8)

@@ -9,7 +9,9 @@ nothing. So the choice among all possibilities is made in the order of coding, a
     ... in quarters                     each of the four with vectors of its own
     intra        predicted from nothing
 
-Each has a cost, the sum of absolute differences plus what its bits are worth, and the cheapest is taken.
+Each has a cost, the sum of absolute differences plus what its bits are worth, and the cheapest is taken; of equal ones
+the first in this list. Wherever numbers are summed they are whole, or whole sixteenths of a bit: the order of summation
+cannot tip the balance, and every machine decides alike.
 """
 
 from __future__ import annotations
@@ -49,14 +51,14 @@ class _Candidates:
     split : bool
     vectors : (M, 4, 2, 2) int16 array
         As in `Motion`.
-    cost : (M,) float32 array
-        SAD and bits, but for those of the first vectors.
+    cost : (M,) float64 array
+        SAD and what bits are worth, but for those of the first vectors.
     """
 
     direction: int
     split: bool
     vectors: NDArray[np.int16]
-    cost: NDArray[np.float32]
+    cost: NDArray[np.floating]
 
 
 def decide(
@@ -85,7 +87,7 @@ def decide(
     top, left = 16 * row, 16 * column
     samples = blocks.split(luma, 16).reshape(number, 256)
     candidates = _search(luma, references, layout, cost_of_bit, samples)
-    mean = samples.mean(axis=1, dtype=np.float32, keepdims=True)
+    mean = samples.mean(axis=1, dtype=np.float32, keepdims=True)  # sums of 256 bytes are exact in any order
     flat = np.broadcast_to(np.rint(mean).astype(np.uint8), samples.shape)
     intra = sums_of_differences(np.ascontiguousarray(flat), samples) + price * np.float32(INTRA_BITS)
 

@@ -79,7 +79,7 @@ def plan_gop(frames: int, pyramid: int) -> list[FramePlan]:
 
 
 def last_uses(plans: list[FramePlan]) -> list[list[int]]:
-    """Return, for each step of coding, which frames no later step refers to: they can be forgotten."""
+    """Return, for each step of coding, which of the frames used or made in it no later step refers to."""
     left = Counter(reference for plan in plans for reference in plan.references)
     done = []
     for plan in plans:

@@ -198,10 +198,10 @@ def decode_group(
             flags.reshape(-1)[own.where] = own.counts > 0
             coded.append(flags)
         reconstruct.filter_edges(layout, planes, coded, prediction, step)
+        for index in done:  # before more memory is taken
+            references.pop(index, None)
         if plan.index not in done:
             references[plan.index] = reconstruct.interpolate(tuple(planes))
-        for index in done:
-            references.pop(index, None)
         none = np.zeros(prediction.direction.shape, np.bool_)
         inherits, split = (
             (group.motion.inherits[number - 1], group.motion.split[number - 1]) if number else (none, none)

@@ -88,13 +88,13 @@ def encode_group(
         coded.append(frame)
         if seen is not None:
             seen[plan.index] = planes
+        for index in done:  # before more memory is taken
+            references.pop(index, None)
         if plan.index not in done:
             interpolated = reconstruct.interpolate(tuple(planes))
             references[plan.index] = _Reference(
                 interpolated, motion.Reference(interpolated[0], motion.pyramid(planes[0]))
             )
-        for index in done:
-            references.pop(index, None)
     still, moving = coded[0], coded[1:]
     planes_of = range(len(layout.grids))
     levels = still.levels + [frame.levels[plane] for plane in planes_of for frame in moving]

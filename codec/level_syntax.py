@@ -2,8 +2,9 @@
 
     dc        each block of an I frame   the difference of its DC level from a prediction
     count     each block                 how many levels it has (of an I frame: without DC)
-    level     each level                 zeros before it, and its size
-    plain     each level                 sign, and mantissa (`bitstreams.amplitudes` tells what these are)
+    level     each level                 16 times its size, plus the zeros before it, up to 14; 15 stands for 15 and
+                                         as many more as 6 plain bits say
+    plain     each level                 sign, then mantissa (`bitstreams.amplitudes` tells what these are)
 
 The i-th levels of all blocks of all frames are one step, so that what is known of a block's levels so far can be the
 context of its next one, and still whole arrays are worked on.
@@ -27,8 +28,11 @@ __all__ = ["LEVEL_KINDS", "Blocks", "Levels", "code_dc", "code_levels"]
 
 BLOCK_CLASSES = 6  # of blocks: luma and chroma of I, of P, of B frames
 COUNT_CONTEXTS = 11  # of a class of blocks
-SUMS = np.repeat(np.arange(8, dtype=np.uint8), [1, 1, 1, 2, 4, 8, 16, 224])  # of the levels that neighbours have
-LEVEL_CONTEXTS = 40  # of a class of blocks
+SUMS = np.repeat(
+    np.arange(8, dtype=np.uint8), [1, 1, 1, 2, 4, 8, 16, 224]
+)  # of the levels of four neighbours, 0 to 256
+# Of a class of blocks: whether the last level was larger than 1, how many are left, and where the next may be.
+LEVEL_CONTEXTS = 2 * 4 * 5
 PLACES = np.repeat(np.arange(5, dtype=np.uint8), [1, 2, 4, 8, 49])  # of the place that a level may have at the earliest
 LEFT = np.repeat(np.arange(4, dtype=np.uint8), [2, 2, 5, 56])  # of the number of levels that are left in the block
 ROUGH = 8  # of how much the neighbours of a DC level differ
@@ -47,9 +51,9 @@ class Levels(NamedTuple):
     counts : (N,) uint8 array
         Levels of each block.
     places : (V,) uint8 array
-        Their places in zigzag order, block after block.
+        Their places in zigzag order, 0 to 63, rising in each block; block after block.
     values : (V,) int16 array
-        The levels.
+        The levels, in [-4095, 4095] and not 0.
     """
 
     counts: NDArray[np.uint8]
@@ -94,8 +98,8 @@ def code_dc(
     Parameters
     ----------
     coder : SymbolCoder
-    grid : (rows, columns)
-        Of blocks.
+    grid : (int, int)
+        Rows and columns of blocks.
     chroma : bool
         Chroma has contexts of its own.
     levels : (rows, columns) int16 array or None
@@ -104,6 +108,12 @@ def code_dc(
     Returns
     -------
     (rows, columns) int16 array
+        A decoder's may be any, whatever a file says: sums wrap around, and do so alike on every machine.
+
+    Raises
+    ------
+    FormatError, TruncatedError
+        From a decoder.
     """
     coded = np.zeros(grid[0] * grid[1] + 1, np.int16)
     for blocks, (left, above, _, corner) in waves(*grid):
@@ -157,33 +167,44 @@ def code_levels(coder: SymbolCoder, planes: Sequence[Blocks], levels: Levels | N
     steps = np.searchsorted(-left.astype(np.int16), -np.arange(int(every.max(initial=0))), side="left")
     places, size = np.empty(total, np.uint8), np.empty(total, np.uint8)
     ordered = owners.take(order)
-    earliest = np.zeros(order.size, np.uint8)
-    large = np.zeros(order.size, np.uint8)
+    earliest = np.zeros(order.size, np.uint8)  # place that the next level of each block may have
+    large = np.zeros(order.size, np.uint8)  # whether the last level was larger than 1
     own_sizes = None if levels is None else sizes(levels.values)
     for i, active in enumerate(steps.tolist()):
         at = start[:active] + i
         early = earliest[:active]
-        context = base[:active] + large[:active] * np.uint8(20)
+        context = base[:active] + large[:active] * np.uint8(LEVEL_CONTEXTS // 2)
         context += LEFT.take(left[:active] - np.uint8(i)) * np.uint8(5) + PLACES.take(early, mode="clip")
-        symbols = run = None
+        wanted = None
         if levels is not None and own_sizes is not None:
-            run = levels.places.take(at) - early
-            symbols = own_sizes.take(at) << np.uint8(4) | np.minimum(run, LONGEST_RUN)
-        symbols = coder.code("level", context, symbols, ordered[:active])
-        found = symbols >> np.uint8(4)
-        gap = symbols & np.uint8(LONGEST_RUN)
-        long = np.flatnonzero(gap == LONGEST_RUN)
-        if long.size:
-            wanted = None if run is None else run[long] - LONGEST_RUN
-            beyond = coder.bits(np.full(long.size, 6, np.uint8), wanted, ordered[long])
-            gap[long] += beyond.astype(np.uint8)
-        place = early + gap
+            wanted = own_sizes.take(at), levels.places.take(at) - early
+        found, run = _code_sizes_and_runs(coder, context, wanted, ordered[:active])
+        place = early + run  # 64 + 15 + 63 at most
         if place.max(initial=0) > 63 or found.max(initial=1) > LARGEST_SIZE or found.min(initial=1) < 1:
             raise FormatError("a level leaves its block, or has a size that does not exist")
         places[at], size[at] = place, found
         earliest[:active], large[:active] = place + np.uint8(1), found > 1
     values = _code_amplitudes(coder, size, None if levels is None else levels.values, np.repeat(owners, every))
     return Levels(every, places, values)
+
+
+def _code_sizes_and_runs(
+    coder: SymbolCoder,
+    contexts: NDArray[np.uint8],
+    wanted: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None,
+    owners: NDArray[np.integer],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Code the sizes of levels, one for each of N blocks, and the zeros before them: (N,) each."""
+    symbols = None
+    if wanted is not None:
+        symbols = wanted[0] << np.uint8(4) | np.minimum(wanted[1], LONGEST_RUN)
+    symbols = coder.code("level", contexts, symbols, owners)
+    size, run = symbols >> np.uint8(4), symbols & np.uint8(LONGEST_RUN)
+    long = np.flatnonzero(run == LONGEST_RUN)
+    if long.size:
+        more = None if wanted is None else wanted[1][long] - LONGEST_RUN
+        run[long] += coder.bits(np.full(long.size, 6, np.uint8), more, owners[long]).astype(np.uint8)
+    return size, run
 
 
 def _code_counts(coder: SymbolCoder, plane: Blocks, counts: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -205,7 +226,7 @@ def _code_counts(coder: SymbolCoder, plane: Blocks, counts: NDArray[np.uint8] | 
         total = np.zeros(frame.size, np.uint16)
         for down, right in ((0, 1), (2, 1), (1, 0), (1, 2)):
             total += around[frame, row + down, column + right]
-        context = 3 + SUMS.take(np.minimum(total, 255)) if step else total + 1 >> 1
+        context = 3 + SUMS.take(total) if step else total + 1 >> 1
         context = (plane.classes[frame] * COUNT_CONTEXTS + context).astype(np.uint8)
         found = coder.code("count", context, None if counts is None else wanted[at], plane.numbers[frame])
         if found.max(initial=0) > 64:

@@ -27,7 +27,7 @@ All of it is arithmetic on integers, so an encoder writes the same file on every
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -484,7 +484,7 @@ def _components(vectors: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.ascontiguousarray(vectors.reshape(-1, 2).T)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _predictors(rows: int, columns: int) -> NDArray[np.intp]:
     """Return the three neighbours (3, rows * columns) that the vector of each block is predicted from."""
     neighbours = np.empty((4, rows * columns), np.intp)

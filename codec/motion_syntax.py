@@ -1,7 +1,7 @@
 """The syntax of motion: how all macroblocks of a group of pictures are predicted, one function for encoder and decoder.
 
     skip      four macroblocks a symbol  no levels, and motion inherited from the neighbours
-    mode      each other macroblock      inherited, or its direction, and whether it is split
+    mode      each other macroblock      0 inherited; else 1 + direction, and 4 more if it is split
     vector    each vector                its difference from the median of three neighbours'
     part      three of a split one       the difference from the macroblock's first vector
     pattern   each one not skipped       which of its blocks have levels
@@ -52,7 +52,9 @@ class Motion:
     split : (F, M) bool array
         Whether the four quarters have vectors of their own.
     vectors : (F, M, 4, 2, 2) int16 array
-        For each quarter (in raster order) and each reference (dy, dx) in quarter samples.
+        For each quarter (in raster order) and each reference (down, right) in quarter samples. Those of an
+        encoder differ by less than 2**14; a decoder's may be any, whatever a file says: sums wrap around, and do so
+        alike on every machine.
     inherits : (F, M) bool array
         Whether direction and vectors are what the neighbours predict.
     pattern : (F, M) uint8 array
@@ -172,7 +174,7 @@ def code_motion(coder: SymbolCoder, layout: Layout, levels: NDArray[np.uint8], m
         context = 3 * kind[frame] + inherits[frame, neighbours[0]] + inherits[frame, neighbours[1]]
         modes = coder.code("mode", context, modes, frame + 1)
         if modes.max() > SPLIT + OWN + BOTH or (modes == SPLIT + OWN + INTRA).any():
-            raise FormatError("a macroblock's mode does not exist")
+            raise FormatError("a macroblock's mode does not exist")  # or is intra and split, which means nothing
         own = modes != INHERITED
         inherits[frame, block] = ~own
         frame, block, neighbours = frame[own], block[own], neighbours[:, own]

@@ -22,8 +22,9 @@ from codec.layout import Layout
 __all__ = ["Share", "allot", "encode_group_to_size"]
 
 TOLERANCE = 0.015  # of a group's size: errors of many groups cancel out, those of one clip may not
-TRIALS = 7
+TRIALS = 7  # encodings of a group in the second pass, at most
 SLOPE = 0.9  # how much smaller a group gets as quantiser steps grow, both on a log scale: a typical value to begin with
+FLATTEST, STEEPEST = 0.2, 3.0  # slopes between trials that are believed
 FINEST, COARSEST = 2.0, 5000.0  # scales of the steps in percent that are tried: qualities 99 and 1
 
 
@@ -100,12 +101,13 @@ def encode_group_to_size(
     # Trials as (log scale of the steps, log of size / target): the nearest that was too large, and too small.
     point = math.log(_scale(quality)), math.log(share.size / share.target)
     larger, smaller = (point, None) if point[1] > 0 else (None, point)
+    slope = SLOPE
     tried: dict[float, bytes] = {}
     for _ in range(TRIALS):
         if larger and smaller:  # the wanted size lies between them: on the line through them
             middle = larger[0] + (smaller[0] - larger[0]) * larger[1] / (larger[1] - smaller[1])
         else:
-            middle = point[0] + point[1] / SLOPE
+            middle = point[0] + point[1] / slope
         trial = round(_quality(min(max(math.exp(middle), FINEST), COARSEST)), 2)
         if trial in tried:
             break
@@ -113,7 +115,9 @@ def encode_group_to_size(
         error = len(tried[trial]) / share.target
         if abs(error - 1) <= TOLERANCE:
             return tried[trial], trial
-        point = math.log(_scale(trial)), math.log(error)
+        before, point = point, (math.log(_scale(trial)), math.log(error))
+        if point[0] != before[0]:
+            slope = min(max((before[1] - point[1]) / (point[0] - before[0]), FLATTEST), STEEPEST)
         larger, smaller = (point, smaller) if point[1] > 0 else (larger, point)
     best = min(tried, key=lambda quality: abs(len(tried[quality]) - share.target))
     if len(tried[best]) > 1.1 * share.target and min(tried) <= 1:

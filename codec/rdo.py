@@ -25,7 +25,7 @@ __all__ = ["optimise_levels"]
 LEVEL_BITS = 2.6  # of a level of 1: run and size, sign
 PLACE_BITS = 0.07  # more for each place further on in zigzag order
 SIZE_BITS = 1.5  # more for a level of 2
-LARGER_BITS = 0.75  # more for each further one, on average
+LARGER_BITS = 0.75  # more for each further one, on average; left out where whole blocks are judged
 BLOCK_BITS = 3.0  # of having any levels
 
 # In hundredths of a bit: what a level of 1 takes at each place, and one of 2 more.
@@ -51,24 +51,26 @@ def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool
     (N, 64) float32 array
         Levels: whole numbers, each the nearest to its coefficient, or one less, or 0.
     """
-    worth = np.float32(price)
     magnitude = np.abs(coefficients)
     levels = np.rint(magnitude)
+    # In hundredths of a bit: sums of whole numbers are exact in any order, so every machine chooses alike.
+    worth = np.float32(price / 100)
+    bits_of_one = np.rint(100 * (LEVEL_BITS + PLACE_BITS * np.arange(64))).astype(np.float32)
+    bits_of_two, bits_of_more = np.float32(round(100 * SIZE_BITS)), np.float32(round(100 * LARGER_BITS))
     # What a level costs more than the one below it, by magnitude; and how much more error that has:
     # (m - l + 1)**2 - (m - l)**2 = 1 + 2 (m - l).
-    rest = magnitude - levels
-    dearer = (levels > 2) * (worth * np.float32(LARGER_BITS))
-    dearer += (levels == 2) * (worth * np.float32(SIZE_BITS))
-    dearer += (levels == 1) * (worth / 100 * ONE)
-    levels -= (levels > 0) & (dearer > 1 + 2 * rest)
+    dearer = (levels > 2) * bits_of_more
+    dearer += (levels == 2) * bits_of_two
+    dearer += (levels == 1) * bits_of_one
+    levels -= (levels > 0) & (worth * dearer > 1 + 2 * (magnitude - levels))
     first = 0
     if intra:
         levels[:, 0] = np.rint(magnitude[:, 0])
         first = 1
     some = levels[:, first:]
-    hundredths = (some > 0) @ ONE[first:] + (some > 1) @ TWO[first:]
-    # m**2 - (m - l)**2. A magnitude that has a level is over 1/2, so in float32 these are whole multiples of 2**-23;
-    # those of a block add up to its energy at most, 64 * 255**2 < 2**22. Such a sum is exact in float64.
-    saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1, dtype=np.float64)
-    some[saved <= worth * (hundredths / 100 + np.float32(BLOCK_BITS))] = 0
+    bits = (some > 0) @ bits_of_one[first:] + (some > 1).sum(axis=1) * bits_of_two + np.float32(round(100 * BLOCK_BITS))
+    # Each term is a whole multiple of 2**-24, since m is at least 1/2 where l is not 0, and 2**23 at most: such sums are
+    # exact in float64, too.
+    saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1, dtype=np.float64)  # m**2 - (m - l)**2
+    some[saved <= worth * bits] = 0
     return np.copysign(levels, coefficients)

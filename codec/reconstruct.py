@@ -42,7 +42,7 @@ GRAY = 128  # what an intra coded block is predicted as
 
 
 class Prediction(NamedTuple):
-    """How a frame of M macroblocks is predicted; see `codec.motion_syntax.Motion`.
+    """How a frame of M macroblocks is predicted: a frame of `codec.motion_syntax.Motion`.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Prediction(NamedTuple):
 
 
 def steps(quality: float, level: int) -> tuple[int, int]:
-    """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid."""
+    """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid: integers >= 16."""
     luma, chroma = quantize.scale(quantize.TABLES["flat"], quality)
     percent = CASCADE[level]
     scaled = int(luma[0]) * percent // 100, int(chroma[0]) * CHROMA_PERCENT * percent // 10_000
@@ -126,7 +126,7 @@ def halve(vectors: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def average(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return (one + other + 1) // 2, without leaving eight bits."""
+    """Return (one + other + 1) // 2 without leaving eight bits: one + other is 2 * (one | other) - (one ^ other)."""
     return (one | other) - ((one ^ other) >> np.uint8(1))
 
 
@@ -139,9 +139,14 @@ def add_residual(plane: NDArray[np.uint8], where: NDArray[np.intp], levels: NDAr
     where : (N,) intp array
         Indices of blocks, in raster order.
     levels : (N, 64) float32 array
-        Whole numbers, in zigzag order.
+        Whole numbers, in zigzag order, of any size that a file can hold.
     step : int
         Quantiser step in 1/16.
+
+    Notes
+    -----
+    The inverse transform is the exact sum (`codec.dct`), whatever the other blocks of the call. Rounding, adding and
+    clipping go sample by sample. So nothing here can differ between machines.
     """
     if not where.size:
         return

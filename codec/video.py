@@ -34,7 +34,6 @@ A file that is cut off has no index; a reader that is told to makes one by walki
 
 from __future__ import annotations
 
-import math
 import operator
 import os
 import pickle
@@ -182,8 +181,9 @@ class GroupHeader(NamedTuple):
     first : int
         Number of its first frame in the video.
     quality : float
+        In [0, 100], in hundredths.
     times : list of int
-        Timestamp of each frame, in ticks.
+        Timestamp of each frame, in ticks; rising.
     """
 
     first: int
@@ -271,18 +271,20 @@ def encode_video(
     ----------
     frames : iterable
         Pictures (H, W, 3) or (H, W) uint8, RGB or gray; or planes (Y, Cb, Cr) or (Y,); or pairs of planes and
-        timestamp, as `codec.clips` reads them. All of one kind and size.
+        timestamp in ticks of `format`, as `codec.clips` reads them. All of one kind and size. They are copied, so an
+        iterator may give the same array again with something else in it.
     target : path or binary file
         Where to write; need not be seekable. A file of that name is there as a whole or not at all.
     fps : float or Fraction
-        Frames a second, if `format` does not tell it.
+        Frames a second, in [0.0001, 1,000,000]; not used if there is a `format`, which tells its own.
     quality : float
         In [0, 100], hundredths count; the scale is that of still images, at equal quantiser steps.
     bitrate : float, optional
         Bits a second that the file shall have, instead of a quality: `frames` are then gone through twice. An iterator,
-        which cannot be, is kept in a temporary file meanwhile, uncompressed.
+        which cannot be, is kept in a temporary file meanwhile, uncompressed. `quality` is that of the first pass.
     keyframe : int
-        The largest number of frames in a group; each begins with a frame that stands alone.
+        The largest number of frames in a group; each begins with a frame that stands alone. Groups have 512 frames
+        at most, and fewer if they are large: 2**28 pixels in all.
     pyramid : int
         Frames from one I or P frame to the next: 1, 2, 4, 8 or 16. With 1 there are no B frames.
     scene_cut : bool
@@ -298,9 +300,9 @@ def encode_video(
     force : bool
         Whether an existing file may be overwritten.
     progress : function, optional
-        Called with the number of frames of each group that has been written.
+        Called with the number of frames of each group that has been written; with a bit rate in the second pass only.
     reconstruction : function, optional
-        Called with number and planes of each frame as a decoder will see it; not with an executor.
+        Called with number and planes of each frame as a decoder will see it; not possible with an executor.
 
     Returns
     -------
@@ -317,8 +319,10 @@ def encode_video(
     if not 1e-4 <= fps <= 1e6:
         raise CodecError(f"{fps} frames a second; it must be between 0.0001 and a million")
     fraction = Fraction(fps).limit_denominator(100_000)
-    if bitrate is not None and not 0 < bitrate < math.inf:
-        raise CodecError(f"{bitrate} bits a second; it must be more than 0")
+    if bitrate is not None and not 0 < bitrate <= 1e12:
+        raise CodecError(f"{bitrate} bits a second; it must be more than 0, and at most a million million")
+    if reconstruction is not None and executor is not None:
+        raise CodecError("reconstruction= is for encoding here, and executor= for encoding elsewhere: choose one")
     with ExitStack() as stack:
         if bitrate is not None and iter(frames) is frames:
             frames = stack.enter_context(_Replay(frames))
@@ -457,7 +461,7 @@ def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:
     """Cut a video into groups."""
     group = _Group(0, [], [])
     for planes, time in stream:
-        full = len(group.frames) == keyframe
+        full = len(group.frames) >= keyframe
         if full or (scene_cut and group.frames and is_cut(group.frames[-1][0], planes[0])):
             yield group
             group = _Group(group.first + len(group.frames), [], [])
@@ -468,13 +472,15 @@ def _cut(stream: _Planes, keyframe: int, scene_cut: bool) -> Iterator[_Group]:
 
 
 def _budget(sizes: Iterable[tuple[_Group, int]], header: Header, bitrate: float) -> list[Share]:
-    """Turn the sizes of a first pass into the bytes that each group may take."""
-    taken, overhead, last = [], len(preamble(KIND)) + len(header.to_bytes()) + 3 * FRAMING + LENGTH.size, 0
+    """Turn the sizes of a first pass into the bytes that the symbols of each group may take."""
+    taken: list[int] = []
+    ends: list[int] = []  # timestamps of the first and the last frame of each group
+    overhead = len(preamble(KIND)) + len(header.to_bytes()) + 3 * FRAMING + LENGTH.size  # HEAD, INDX and DONE
     for group, size in sizes:
         taken.append(size)
         overhead += FRAMING + ENTRY.size + len(GroupHeader(group.first, 0, group.times).to_bytes())
-        last = group.times[-1]
-    seconds = last * header.format.tick + 1 / header.format.rate
+        ends += group.times[0], group.times[-1]
+    seconds = (ends[-1] - ends[0]) * header.format.tick + 1 / header.format.rate
     return allot(taken, int(bitrate * seconds / 8) - overhead)
 
 

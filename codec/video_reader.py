@@ -326,6 +326,8 @@ class Video:
                             one.astype(np.int16) - other for one, other in zip(planes, predicted, strict=True)
                         )
                         yield TracedFrame(index, decoded, planes, predicted, residual)
+                    if index >= stop - 1:
+                        return
             except CodecError as error:
                 self._lose(number, error)
 

@@ -37,9 +37,9 @@ class Wave(NamedTuple):
     neighbours: NDArray[np.intp]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)  # a video has at most two: of macroblocks, and of luma blocks
 def waves(rows: int, columns: int) -> list[Wave]:
-    """Return the lines of a grid of blocks, in the order of coding."""
+    """Return the lines of a grid of blocks, in the order of coding; the arrays are shared, and not to be written to."""
     row, column = np.divmod(np.arange(rows * columns), columns)
     here = np.arange(rows * columns)
     before = np.where(column > 0, 1, 0)  # the way to the column before, if there is one

@@ -32,10 +32,21 @@ def test_every_frame_of_noise_is_a_cut():
 
 
 def test_motion_as_far_as_it_is_looked_for():
-    large = make_picture(160, 200, 1).astype(int) * 2 % 256  # steep edges: hard to predict from the wrong place
-    shown = {shift: large[shift : shift + 96, shift : shift + 128].astype(np.uint8) for shift in (0, 8, 40)}
+    large = make_picture(128, 400, 1).astype(int) * 2 % 256  # steep edges: hard to predict from the wrong place
+    shown = {shift: large[:, shift : shift + 256].astype(np.uint8) for shift in (0, 8, 28, 60)}
     assert not is_cut(shown[0], shown[8])
-    assert is_cut(shown[0], shown[40])
+    assert not is_cut(shown[0], shown[28])  # a fast pan
+    assert is_cut(shown[0], shown[60])
+
+
+def test_things_that_move_in_different_ways_are_no_cut():
+    large = make_picture(128, 400, 1).astype(int) * 2 % 256
+    before, after = np.zeros((2, 128, 256), np.uint8)
+    for stripe in range(8):
+        rows = slice(16 * stripe, 16 * stripe + 16)
+        shift = 8 if stripe % 2 else -8
+        before[rows], after[rows] = large[rows, 50:306], large[rows, 50 + shift : 306 + shift]
+    assert not is_cut(before, after)
 
 
 def test_a_slight_flicker_is_no_cut_however_flat_the_picture():

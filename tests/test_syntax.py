@@ -384,3 +384,15 @@ def test_a_claim_without_symbols_takes_no_memory(layout, frames):
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()
+
+
+def test_a_claim_of_more_frames_takes_no_memory():
+    layout = Layout(20, 20, 0)
+    data = write(layout, levels_of(1, 1), quiet_group(layout, 0))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="too few symbols of skip"):
+            read(data, layout, levels_of(512, 1))
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()

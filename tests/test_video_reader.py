@@ -584,6 +584,14 @@ def test_chunks_in_another_order_do_not_go_through_a_pipe(data, change):
         stream(put_together(change(take_apart(data))))
 
 
+def test_a_group_out_of_place_does_not_go_through_a_pipe(data, shown):
+    chunks = take_apart(data)
+    frames = []
+    with pytest.raises(codec.FormatError, match="is not in its place"):
+        frames.extend(codec.stream_video(Pipe(put_together([*chunks[:2], *chunks[3:]])))[1])
+    assert same_frames(planes_of(frames), shown[:6])
+
+
 # Lies -------------------------------------------------------------------------------------------------------
 
 
