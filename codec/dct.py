@@ -41,10 +41,12 @@ __all__ = [
     "keep_top",
 ]
 
-FORWARD_BITS = 13  # 128 * 8 * 2**13 = 2**23: the largest possible sum over a block of 8-bit samples is exact
+# The largest possible sum over a block of 8-bit samples is 128 * 8 * 2**13 = 2**23 multiples, and over a block of
+# differences of two such samples 255 * 8 * 2**13, which is below 2**24: both are exact.
+FORWARD_BITS = 13
 # Coefficients of an 8-bit block have a norm of at most 2**10, so their magnitudes sum to at most 2**13
 # (Cauchy-Schwarz); basis pictures stay below 1/4. Rounding to levels at most doubles that: 2**12 pixel values, 2**23
-# multiples.
+# multiples. Differences may have twice that, and be just over the limit: float64 takes them.
 INVERSE_BITS = 11
 BASIS_BITS = 20  # of the integer cosines that both matrices are made of
 STEP_BITS = 4  # quantiser steps are in 1/16
@@ -215,7 +217,7 @@ def forward(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Parameters
     ----------
     samples : (N, size * size) float32 array
-        Whole numbers in [-128, 128]; size is 8 or 16, see `forward_matrix`.
+        Whole numbers in [-128, 128], or [-255, 255] if size is 8; it is 8 or 16, see `forward_matrix`.
 
     Returns
     -------

@@ -35,8 +35,8 @@ from PIL import Image, ImageFile
 from bitstreams.chunks import signature
 from bitstreams.errors import LimitError, TruncatedError, UnsupportedError
 from codec.image import KIND, SIZE_LIMIT, decode_image, encode_image, read_header
+from codec.video import FRAME_LIMIT, encode_video
 from codec.video import KIND as VIDEO_KIND
-from codec.video import encode_video
 from codec.video_reader import Video, open_video
 
 __all__ = ["TjpgImageFile", "TjpgPlugin", "TruncatedFileError", "TvidPlugin", "register"]
@@ -161,7 +161,7 @@ class TvidPlugin(PluginV3):
         self._video.header.check_size(size_limit)
         return self._video
 
-    def read(self, *, index: int | EllipsisType | None = ..., size_limit: int = SIZE_LIMIT) -> NDArray[np.uint8]:
+    def read(self, *, index: int | EllipsisType | None = ..., size_limit: int = FRAME_LIMIT) -> NDArray[np.uint8]:
         """Decode one frame, or all of them.
 
         Parameters
@@ -185,7 +185,7 @@ class TvidPlugin(PluginV3):
         video = self._opened(size_limit)
         return video[:] if index in (..., None) else video[index]
 
-    def iter(self, *, size_limit: int = SIZE_LIMIT) -> Iterator[NDArray[np.uint8]]:
+    def iter(self, *, size_limit: int = FRAME_LIMIT) -> Iterator[NDArray[np.uint8]]:
         """Decode one frame after another."""
         yield from self._opened(size_limit)
 
@@ -222,7 +222,7 @@ class TvidPlugin(PluginV3):
         self._is_written = True
         return path.read_bytes() if self.request.filename == RETURN_BYTES else None
 
-    def properties(self, index: int | EllipsisType | None = ..., *, size_limit: int = SIZE_LIMIT) -> ImageProperties:
+    def properties(self, index: int | EllipsisType | None = ..., *, size_limit: int = FRAME_LIMIT) -> ImageProperties:
         """Return shape and type of what `read` returns, without decoding it."""
         shape = self._opened(size_limit).shape
         if index in (..., None):
@@ -235,7 +235,7 @@ class TvidPlugin(PluginV3):
         index: int | EllipsisType | None = ...,
         exclude_applied: bool = True,
         *,
-        size_limit: int = SIZE_LIMIT,
+        size_limit: int = FRAME_LIMIT,
     ) -> dict[str, Any]:
         """Return what the file says of the whole video, whatever the index; names are those of imageio's own plugins.
 

@@ -69,8 +69,8 @@ def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool
         first = 1
     some = levels[:, first:]
     bits = (some > 0) @ bits_of_one[first:] + (some > 1).sum(axis=1) * bits_of_two + np.float32(round(100 * BLOCK_BITS))
-    # Each term is a whole multiple of 2**-24, since m is at least 1/2 where l is not 0, and 2**23 at most: such sums are
-    # exact in float64, too.
+    # Each term is a whole multiple of 2**-24, since m is at least 1/2 where l is not 0, and 2**23 at most: such sums
+    # are exact in float64, too.
     saved = (some * (2 * magnitude[:, first:] - some)).sum(axis=1, dtype=np.float64)  # m**2 - (m - l)**2
     some[saved <= worth * bits] = 0
     return np.copysign(levels, coefficients)

@@ -68,6 +68,7 @@ __all__ = [
     "DEFAULT_KEYFRAME",
     "DEFAULT_PYRAMID",
     "DEFAULT_QUALITY",
+    "FRAME_LIMIT",
     "Frame",
     "GroupHeader",
     "Header",
@@ -88,6 +89,7 @@ DEFAULT_KEYFRAME = 32  # frames: about a second, what a jump costs at most
 DEFAULT_PYRAMID = 8
 LARGEST_SIDE = 65_535  # pixels
 LARGEST_GROUP = 512  # frames
+FRAME_LIMIT = 1 << 24  # pixels of a frame that a decoder accepts if not told otherwise; each takes it up to 250 bytes
 GROUP_PIXELS = 1 << 28  # in all frames of a group: bounds the memory of a decoder
 LARGEST_TIME = 1 << 62  # ticks
 LARGEST_PAUSE = 1 << 35  # ticks: what a varint holds
@@ -318,7 +320,7 @@ def encode_video(
     _check_options(quality, keyframe, pyramid, yuv)
     if not 1e-4 <= fps <= 1e6:
         raise CodecError(f"{fps} frames a second; it must be between 0.0001 and a million")
-    fraction = Fraction(fps).limit_denominator(100_000)
+    fraction = (fps if isinstance(fps, Fraction) else Fraction(float(fps))).limit_denominator(100_000)
     if bitrate is not None and not 0 < bitrate <= 1e12:
         raise CodecError(f"{bitrate} bits a second; it must be more than 0, and at most a million million")
     if reconstruction is not None and executor is not None:
@@ -545,7 +547,7 @@ class _Writer:
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self._file, self._header = file, header
         self._size = 0
-        self._last_times: list[int] = [0]
+        self._times: list[int] = []  # of the first frame, and of the last
         self.entries: list[tuple[int, int]] = []
         self._write(preamble(KIND) + chunk_bytes(HEAD, header.to_bytes()))
 
@@ -555,7 +557,7 @@ class _Writer:
 
     def group(self, header: GroupHeader, data: bytes) -> None:
         self.entries.append((self._size, len(header.times)))
-        self._last_times = header.times
+        self._times = [(self._times or header.times)[0], header.times[-1]]
         self._write(chunk_bytes(GROUP, header.to_bytes() + data))
 
     def finish(self) -> Summary:
@@ -564,7 +566,7 @@ class _Writer:
         self._write(chunk_bytes(INDEX, index) + chunk_bytes(DONE, b""))
         self._file.flush()
         format = self._header.format
-        seconds = self._last_times[-1] * format.tick + 1 / format.rate
+        seconds = (self._times[-1] - self._times[0]) * format.tick + 1 / format.rate
         return Summary(sum(frames for _, frames in self.entries), len(self.entries), self._size, seconds)
 
 

@@ -28,9 +28,8 @@ from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedErro
 from codec.frames import Format, Planes, to_rgb
 from codec.gop import plan_gop
 from codec.group_decoder import Decoded, decode_group, read_group
-from codec.image import SIZE_LIMIT
 from codec.reconstruct import GRAY
-from codec.video import ENTRY, GROUP, HEAD, INDEX, KIND, LARGEST_GROUP, LENGTH, GroupHeader, Header, crop
+from codec.video import ENTRY, FRAME_LIMIT, GROUP, HEAD, INDEX, KIND, LARGEST_GROUP, LENGTH, GroupHeader, Header, crop
 
 HEADING, CHECKSUM = 8, 4  # bytes of a chunk before and after its payload
 
@@ -140,7 +139,7 @@ class TracedFrame:
         return rows // 2, columns // 2
 
 
-def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, size_limit: int = SIZE_LIMIT) -> Video:
+def open_video(source: str | Path | BinaryIO, *, allow_partial: bool = False, size_limit: int = FRAME_LIMIT) -> Video:
     """Open a video.
 
     Parameters
@@ -267,14 +266,14 @@ class Video:
         Parameters
         ----------
         start, stop : int
-            Numbers of the first frame, and of the one after the last; by default all of them.
+            Numbers of the first frame, and of the one after the last, as of a slice; by default all of them.
 
         Yields
         ------
         planes, time
             As `codec.frames` describes them; the timestamp is in ticks of `format`.
         """
-        stop = len(self) if stop is None else min(stop, len(self))
+        start, stop, _ = slice(start, stop).indices(len(self))
         for number in self._groups(start, stop):
             entry = self._entries[number]
             times = self._lost_times.get(number, [])
@@ -314,7 +313,7 @@ class Video:
 
     def trace(self, start: int = 0, stop: int | None = None) -> Iterator[TracedFrame]:
         """Decode frames and show how each came about; lost ones are left out. Parameters are those of `planes`."""
-        stop = len(self) if stop is None else min(stop, len(self))
+        start, stop, _ = slice(start, stop).indices(len(self))
         for number in self._groups(start, stop):
             try:
                 payload, group, at = self._read_group(number)
@@ -499,7 +498,7 @@ def _frames(payload: bytes, group: GroupHeader, at: int, header: Header, account
     return decode_group(payload, at, header.layout, len(group.times), header.pyramid, group.quality, account=account)
 
 
-def stream_video(source: BinaryIO, *, size_limit: int = SIZE_LIMIT) -> tuple[Header, Iterator[tuple[Planes, int]]]:
+def stream_video(source: BinaryIO, *, size_limit: int = FRAME_LIMIT) -> tuple[Header, Iterator[tuple[Planes, int]]]:
     """Read a video from a pipe, from its first frame to its last.
 
     Parameters

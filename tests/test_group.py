@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitstreams.errors import CodecError
@@ -65,6 +65,7 @@ def test_every_kind_of_clip(kind, quality):
     st.sampled_from(PYRAMIDS),
     st.floats(0, 100),
 )
+@settings(max_examples=60)
 @example((1, 1, 1), "moving", "420", 1, 50)
 @example((18, 17, 33), "moving", "420", 16, 70)
 @example((4, 16, 16), "noise", "444", 2, 100)
@@ -93,7 +94,7 @@ def test_quality_100_is_within_the_rounding():
 def test_higher_quality_is_larger_and_better():
     frames = make_frames(9, 64, 80, "moving")
     sizes, quality = [], []
-    for setting in (10, 30, 50, 70, 90):
+    for setting in (10, 40, 65, 90):
         sizes.append(len(encode(frames, 8, setting)[0]))
         decoded = check(frames, 8, setting)
         error = [metrics.mse(one[0], other.planes[0][:64, :80]) for one, other in zip(frames, decoded, strict=True)]

@@ -84,6 +84,7 @@ class Listener(HuffmanEncoder):
 
 
 @given(layouts, st.integers(1, 12), st.sampled_from(PYRAMIDS), st.floats(0, 1), st.integers(0, 10_000))
+@settings(max_examples=60)
 @example(Layout(1, 1, 0), 1, 1, 1.0, 0)
 @example(Layout(3, 5, 2), 17, 16, 1.0, 0)
 def test_any_group_comes_back(layout, frames, pyramid, liveliness, seed):
@@ -357,7 +358,7 @@ def test_symbols_that_nobody_asks_for():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_one_changed_symbol_is_another_group_or_an_error(seed):
     rng = np.random.default_rng(seed)
     kind = str(rng.choice([*KINDS]))

@@ -68,6 +68,7 @@ def test_a_decoder_sees_what_the_encoder_says(kind, options):
     st.sampled_from([1, 2, 4, 8, 16]),
     st.tuples(st.integers(1, 8), st.floats(0, 100), st.sampled_from(CLIPS)),
 )
+@settings(max_examples=50)
 @example((1, 1, 1), 3, "420", 8, (32, 60, "moving"))
 @example((5, 1, 36), 1, "420", 2, (5, 100, "noise"))
 @example((3, 17, 16), 3, "444", 16, (32, 0, "jumps"))
@@ -316,7 +317,8 @@ def test_what_was_written_is_told():
     assert summary == (8, 3, len(file.getvalue()), 8 / RATE)
     assert told == [3, 3, 2]
     times = zip(gray_frames(3), [500, 700, 1200], strict=True)
-    assert codec.encode_video(times, io.BytesIO(), format=gray_format()).seconds == Fraction(1200, 1000) + 1 / RATE
+    seconds = codec.encode_video(times, io.BytesIO(), format=gray_format()).seconds
+    assert seconds == Fraction(1200 - 500, 1000) + 1 / RATE
 
 
 # Groups -----------------------------------------------------------------------------------------------------
@@ -409,9 +411,9 @@ def test_an_error_in_a_worker_leaves_the_encoder():
 
 @pytest.mark.parametrize("once", [False, True], ids=["a list", "an iterator"])
 def test_a_bit_rate_is_reached(once):
-    clip = list(make_clip(16, 48, 64))
+    clip = list(make_clip(10, 48, 64))
     for bitrate in (15_000, 80_000):
-        data, shown = encode_watched(iter(clip) if once else clip, bitrate=bitrate, keyframe=8, fps=8)
+        data, shown = encode_watched(iter(clip) if once else clip, bitrate=bitrate, keyframe=5, fps=5)
         assert abs(8 * len(data) / 2 / bitrate - 1) < 0.05
         assert same_frames([planes for planes, _ in decode(data)], shown)
 

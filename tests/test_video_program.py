@@ -438,7 +438,7 @@ def test_a_file_that_is_cut_off(tcodec, folder, damaged):
     (folder / "x.tvid").write_bytes(damaged[: group_offsets(damaged)[2] + 20])
     status, _, lines = tcodec("decode", "x.tvid")
     assert (status, len(lines)) == (1, 1)
-    assert lines[0].startswith("tcodec: x.tvid: the file has no index at its end, it may be cut off")
+    assert lines[0].startswith("tcodec: x.tvid: the file has no index at its end: it is cut off")
     assert lines[0].endswith("--allow-partial decodes what is left")
     status, _, lines = tcodec("decode", "x.tvid", "-o", "x.y4m", "--allow-partial")
     assert status == 3

@@ -30,6 +30,7 @@ from codec.clip_writer import SUFFIXES
 from codec.commands.streams import STANDARD
 from codec.files import FORMATS, PICTURES, refuse_existing
 from codec.image import SIZE_LIMIT
+from codec.video import FRAME_LIMIT
 
 if TYPE_CHECKING:  # `tcodec --help` has no use for it
     from tqdm import tqdm
@@ -123,9 +124,9 @@ def _add_size_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size-limit",
         type=amount,
-        default=SIZE_LIMIT,
         metavar="PIXELS",
-        help="refuse pictures and frames of more pixels; 1k is 1000, 1M a million (default: %(default)s)",
+        help=f"refuse pictures and frames of more pixels; 1k is 1000, 1M a million (default: {SIZE_LIMIT}, and "
+        f"{FRAME_LIMIT} for frames)",
     )
 
 

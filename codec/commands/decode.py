@@ -12,7 +12,7 @@ from codec.clip_writer import SUFFIXES
 from codec.commands import batch, streams
 from codec.commands.videos import decode_clip
 from codec.files import FORMATS, picture_bytes
-from codec.image import decode_image, read_header, recover_image
+from codec.image import SIZE_LIMIT, decode_image, read_header, recover_image
 
 __all__ = ["add"]
 
@@ -83,13 +83,13 @@ def _decode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     data = streams.read_tjpg(task.source)
     losses: list[str] = []
     if args.allow_partial:
-        recovered = recover_image(data, size_limit=args.size_limit)
+        recovered = recover_image(data, size_limit=args.size_limit or SIZE_LIMIT)
         pixels, header = recovered.pixels, recovered.header
         losses = [f"{task.source}: {problem}" for problem in recovered.problems]
         losses += [f"{task.source}: rows {first} to {last - 1} are missing" for first, last in recovered.missing]
     else:
-        pixels = decode_image(data, size_limit=args.size_limit)
-        header = read_header(data, size_limit=args.size_limit)
+        pixels = decode_image(data, size_limit=args.size_limit or SIZE_LIMIT)
+        header = read_header(data, size_limit=args.size_limit or SIZE_LIMIT)
     suffix = ".png" if task.target == streams.STANDARD else task.target.suffix
     picture = picture_bytes(suffix, pixels, header.icc, header.exif)
     streams.write(task.target, picture, args.force)

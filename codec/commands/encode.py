@@ -22,7 +22,7 @@ from codec.commands import batch, streams
 from codec.commands.info import as_words, parameters
 from codec.commands.videos import encode_clip
 from codec.files import PICTURES, read_picture
-from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, encode_image, read_header
+from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, SIZE_LIMIT, encode_image, read_header
 from codec.profiles import find_profile
 from codec.video import DEFAULT_KEYFRAME
 
@@ -241,7 +241,7 @@ def _encode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
     from codec.search import encode_to_psnr, encode_to_size  # noqa: PLC0415
 
     data = streams.read(task.source)
-    pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit)
+    pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit or SIZE_LIMIT)
     options = batch.given(args, "yuv", "profile", "tune", "tables") | {"icc": icc, "exif": exif}
     if options.get("yuv") == "400" and pixels.shape[2:] in ((3,), (4,)):
         options["icc"] = None  # it describes colours that the gray picture has no more

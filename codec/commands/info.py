@@ -12,7 +12,8 @@ from typing import Any
 from bitstreams.errors import CodecError
 from codec.commands import batch, streams
 from codec.commands.video_info import describe_video, video_as_text
-from codec.image import Header, read_header
+from codec.image import SIZE_LIMIT, Header, read_header
+from codec.video import FRAME_LIMIT
 from codec.video_reader import open_video
 
 __all__ = ["add", "as_words", "parameters"]
@@ -69,7 +70,7 @@ def as_words(values: dict[str, Any]) -> str:
 def _describe_video(path: Path, args: argparse.Namespace) -> dict[str, Any]:
     with (
         streams.opened(path) as file,
-        open_video(file, size_limit=args.size_limit) as video,
+        open_video(file, size_limit=args.size_limit or FRAME_LIMIT) as video,
         batch.frame_bar(args, len(video), video.info()) as infos,
     ):
         return describe_video(str(path), file.seek(0, SEEK_END), video.header, infos)
@@ -77,7 +78,7 @@ def _describe_video(path: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def _describe_picture(path: Path, args: argparse.Namespace) -> dict[str, Any]:
     data = streams.read_tjpg(path)
-    header = read_header(data, size_limit=args.size_limit)
+    header = read_header(data, size_limit=args.size_limit or SIZE_LIMIT)
     size = len(data)
     return {
         "file": str(path),

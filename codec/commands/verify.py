@@ -9,7 +9,7 @@ from typing import Any
 from bitstreams.errors import CodecError
 from codec.commands import batch, streams
 from codec.commands.videos import check_video
-from codec.image import decode_image
+from codec.image import SIZE_LIMIT, decode_image
 
 __all__ = ["add"]
 
@@ -45,7 +45,7 @@ def _check(path: Path, args: argparse.Namespace) -> dict[str, Any]:
         if streams.is_video(path):
             check_video(path, args)
         else:
-            decode_image(streams.read_tjpg(path), size_limit=args.size_limit)
+            decode_image(streams.read_tjpg(path), size_limit=args.size_limit or SIZE_LIMIT)
     except (CodecError, OSError, MemoryError) as error:
         message = batch.explain(error).removeprefix(f"{path}: ")
         return {"file": str(path), "ok": False, "error": type(error).__name__, "message": message}

@@ -26,7 +26,7 @@ from codec.clip_writer import write_clip
 from codec.clips import Clip, open_clip
 from codec.commands import batch, streams
 from codec.frames import Planes
-from codec.video import encode_video
+from codec.video import FRAME_LIMIT, encode_video
 from codec.video_reader import Video, open_video, stream_video
 
 if TYPE_CHECKING:  # `tcodec --help` has no use for it
@@ -41,7 +41,7 @@ def encode_clip(task: batch.Task, args: argparse.Namespace, executor: Executor |
         raise UnsupportedError("a .tvid file already; decode it to have a video")
     source = sys.stdin.buffer if task.source == streams.STANDARD else task.source
     rate, sampling = getattr(args, "fps", None), getattr(args, "yuv", None)
-    opening = partial(open_clip, source, rate=rate, sampling=sampling, size_limit=args.size_limit)
+    opening = partial(open_clip, source, rate=rate, sampling=sampling, size_limit=args.size_limit or FRAME_LIMIT)
     written, start = 0, time.perf_counter()
 
     def progress(frames: int) -> None:
@@ -107,12 +107,12 @@ def decode_clip(task: batch.Task, args: argparse.Namespace, suffix: str | None) 
     start, times = time.perf_counter(), array("q")
     with ExitStack() as resources:
         if task.source == streams.STANDARD and not args.allow_partial:  # decoded as it comes
-            header, frames = stream_video(sys.stdin.buffer, size_limit=args.size_limit)
+            header, frames = stream_video(sys.stdin.buffer, size_limit=args.size_limit or FRAME_LIMIT)
             format, number = header.format, None
         else:
             file = resources.enter_context(streams.opened(task.source))
             video = resources.enter_context(
-                open_video(file, allow_partial=args.allow_partial, size_limit=args.size_limit)
+                open_video(file, allow_partial=args.allow_partial, size_limit=args.size_limit or FRAME_LIMIT)
             )
             format, number, frames = video.format, len(video), video.planes()
         bar = resources.enter_context(batch.frame_bar(args, number, frames))
@@ -166,7 +166,7 @@ def _is_cut_off(file: BinaryIO) -> bool:
 def check_video(source: Path, args: argparse.Namespace) -> None:
     """Decode a video strictly, from its first byte to its last; raise what is wrong with it."""
     with nullcontext(sys.stdin.buffer) if source == streams.STANDARD else source.open("rb") as file:
-        _, frames = stream_video(file, size_limit=args.size_limit)
+        _, frames = stream_video(file, size_limit=args.size_limit or FRAME_LIMIT)
         with batch.frame_bar(args, None, frames) as bar:
             for _ in bar:
                 pass
