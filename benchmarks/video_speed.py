@@ -24,7 +24,7 @@ from benchmarks import harness
 from benchmarks.video_rivals import MPEG2, MPEG4, X264, Ffmpeg, Footage, RivalError, TcodecVideo, VideoCodec
 
 TCODEC = TcodecVideo()
-QUALITIES = (30, 60, 75, 85, 90)
+QUALITIES = (30, 60, 75, 85, 90, 94)
 RIVALS: tuple[VideoCodec, ...] = (MPEG2, MPEG4, *(rival for rival in X264 if rival.scale == "-qp"))
 
 CIF = (352, 288)  # width and height of clips that have limits to keep ...

@@ -2,8 +2,9 @@
 
 The constants decide what an encoder chooses, and how steps and the deblocking filter follow the quality. They were
 found by a search that varies one at a time, as this does, and keeps what is better: on clips that are in no other
-benchmark (carphone, and the pedestrians of MOT15's TUD-Campus at half size). A gain in this table is a reason to go on with the
-search; what is left should be smaller than what two clips differ by. Rates are BD-rates against the encoder as it is.
+benchmark (carphone, and the pedestrians of MOT15's TUD-Campus at half size). A gain in this table is a reason to go on
+with the search; what is left should be smaller than what two clips differ by. Rates are BD-rates against the encoder
+as it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -53,7 +53,7 @@ def check(frames, pyramid=8, quality=60.0):
 
 
 @pytest.mark.parametrize("kind", CLIPS)
-@pytest.mark.parametrize("quality", [0, 20, 60, 90, 100])
+@pytest.mark.parametrize("quality", [0, 60, 100])
 def test_every_kind_of_clip(kind, quality):
     check(make_frames(6, 40, 56, kind), 4, quality)
 

@@ -156,8 +156,8 @@ def test_slices_are_those_of_the_array(data, pictures, start, stop, step):
     assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("start", [0, 1, 5, 6, 7, 13, 19, 20, 30])
-@pytest.mark.parametrize("stop", [None, 0, 1, 6, 7, 12, 20, 99])
+@pytest.mark.parametrize("start", [0, 5, 6, 13, 19, 20, 30])
+@pytest.mark.parametrize("stop", [None, 0, 1, 6, 7, 99])
 def test_a_part(video, shown, start, stop):
     frames = list(video.planes(start, stop))
     assert same_frames(planes_of(frames), shown[start:stop])
@@ -366,8 +366,9 @@ def test_an_intact_file_has_no_problems(data, shown):
     assert check_partial(data, shown, []).problems == []
 
 
-@pytest.mark.parametrize("lost", range(4))
-@pytest.mark.parametrize("where", ["type", "length", "first", "insides", "checksum"])
+@pytest.mark.parametrize(
+    ("lost", "where"), [(0, "type"), (1, "length"), (1, "first"), (2, "insides"), (3, "checksum"), (3, "length")]
+)
 def test_damage_in_a_group_loses_its_frames_only(data, shown, lost, where):
     starts = chunk_starts(data)[1:]
     offset = {"type": 0, "length": 4, "first": 8, "insides": 50, "checksum": starts[lost + 1] - starts[lost] - 1}[where]
