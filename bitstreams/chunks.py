@@ -167,7 +167,7 @@ def stream_chunks(file: BinaryIO, kind: bytes) -> Iterator[Chunk]:
 
 
 def read_chunk(file: BinaryIO, at: int) -> Chunk:
-    """Read the chunk at which a file stands, `at` bytes from its start, or raise TruncatedError or ChecksumError."""
+    """Read the chunk at which a file stands, `at` bytes from its start, or raise Format-, Truncated- or ChecksumError."""
     header = _read(file, HEADER.size)
     length = HEADER.unpack(header)[1] if len(header) == HEADER.size else 0
     return _chunk_at(header + _read(file, length + CHECKSUM.size), 0, at)
@@ -236,7 +236,7 @@ def walk_chunks(data: bytes | mmap, kind: bytes, types: Iterable[bytes]) -> Iter
     while at < len(data) and not done:
         try:
             chunk = _chunk_at(data, at)
-        except (TruncatedError, ChecksumError) as error:
+        except (FormatError, TruncatedError, ChecksumError) as error:
             found, effort = _next_chunk(data, at + 1, places, effort - _cost(data, at))
             yield f"bytes {at} to {found.start - HEADER.size if found else len(data)}: {error}"
             if found is None:
@@ -265,7 +265,7 @@ def check_preamble(data: bytes, kind: bytes) -> None:
 
 
 def _chunk_at(data: bytes | mmap, at: int, offset: int = 0) -> Chunk:
-    """Read the chunk at an index of data that begin at an offset of the file, or raise Truncated- or ChecksumError."""
+    """Read the chunk at an index of data that begin at an offset of the file, or raise Format-, Truncated- or ChecksumError."""
     start = at + HEADER.size
     if start + CHECKSUM.size > len(data):
         raise TruncatedError("the file ends where a chunk should begin")
@@ -276,6 +276,8 @@ def _chunk_at(data: bytes | mmap, at: int, offset: int = 0) -> Chunk:
     (checksum,) = CHECKSUM.unpack_from(data, start + length)
     if zlib.crc32(payload, zlib.crc32(data[at:start])) != checksum:
         raise ChecksumError(f"the chunk at byte {offset + at} is damaged")
+    if name == DONE and payload:
+        raise FormatError(f"the last chunk, at byte {offset + at}, has a payload")
     return Chunk(name, payload, offset + start)
 
 
@@ -291,7 +293,7 @@ def _next_chunk(data: bytes | mmap, at: int, places: dict[bytes, int], effort: i
             break
         try:
             return _chunk_at(data, place), effort
-        except (TruncatedError, ChecksumError):
+        except (FormatError, TruncatedError, ChecksumError):
             effort -= _cost(data, place)
         start = place + 1
     return None, effort

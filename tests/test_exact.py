@@ -1,4 +1,4 @@
-"""Files and pixels are the same, bit by bit, whichever kernel and however many threads multiply the matrices.
+"""Files and pixels are the same, bit by bit, whichever kernels and however many threads do the arithmetic.
 
 OpenBLAS chooses its kernels by the CPU; an environment variable chooses others. Each runs in a process of its own: this
 module is also the program that they run.
@@ -26,6 +26,8 @@ SETTINGS = {
     **{name: {"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": "1"} for name in KERNELS},
     "1 thread": {"OPENBLAS_NUM_THREADS": "1"},
     "2 threads": {"OPENBLAS_NUM_THREADS": "2"},
+    # NumPy's own loops: with AVX-512 its logarithms are rounded otherwise. Names are those of older and newer releases.
+    "no AVX-512": {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX X86_V4 AVX512_ICL AVX512_SPR"},
 }
 
 
