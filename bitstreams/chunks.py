@@ -167,7 +167,7 @@ def stream_chunks(file: BinaryIO, kind: bytes) -> Iterator[Chunk]:
 
 
 def read_chunk(file: BinaryIO, at: int) -> Chunk:
-    """Read the chunk at which a file stands, `at` bytes from its start, or raise Format-, Truncated- or ChecksumError."""
+    """Read the chunk at which a file stands, `at` bytes from its start; errors are those of `read_chunks`."""
     header = _read(file, HEADER.size)
     length = HEADER.unpack(header)[1] if len(header) == HEADER.size else 0
     return _chunk_at(header + _read(file, length + CHECKSUM.size), 0, at)
@@ -265,7 +265,7 @@ def check_preamble(data: bytes, kind: bytes) -> None:
 
 
 def _chunk_at(data: bytes | mmap, at: int, offset: int = 0) -> Chunk:
-    """Read the chunk at an index of data that begin at an offset of the file, or raise Format-, Truncated- or ChecksumError."""
+    """Read the chunk at an index of data that begin at an offset of the file; errors are those of `read_chunks`."""
     start = at + HEADER.size
     if start + CHECKSUM.size > len(data):
         raise TruncatedError("the file ends where a chunk should begin")
