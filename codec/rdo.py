@@ -21,16 +21,12 @@ from numpy.typing import NDArray
 
 __all__ = ["optimise_levels"]
 
-# All in whole hundredths.
+# What is coded takes about so many bits; in whole hundredths.
 LEVEL_BITS = 2.6  # of a level of 1: run and size, sign
 PLACE_BITS = 0.07  # more for each place further on in zigzag order
 SIZE_BITS = 1.5  # more for a level of 2
 LARGER_BITS = 0.75  # more for each further one, on average; left out where whole blocks are judged
 BLOCK_BITS = 3.0  # of having any levels
-
-# In hundredths of a bit: what a level of 1 takes at each place, and one of 2 more.
-ONE = np.rint(100 * (LEVEL_BITS + PLACE_BITS * np.arange(64))).astype(np.float32)
-TWO = np.full(64, 100 * SIZE_BITS, np.float32)
 
 
 def optimise_levels(coefficients: NDArray[np.float32], price: float, intra: bool) -> NDArray[np.float32]:
