@@ -396,6 +396,10 @@ class Video:
                     times.append((group.times[0], group.times[-1]))
                 elif found.type == INDEX:
                     index = _read_entries(found)
+                else:
+                    raise FormatError("it has no place here")
+                if found.type == HEAD and entries:
+                    raise FormatError("the header is not in its place")
             except LimitError:
                 raise
             except CodecError as error:

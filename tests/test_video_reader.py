@@ -314,6 +314,16 @@ def test_a_traced_frame_is_its_prediction_and_its_residual(video, shown, data):
         assert sum(sum(frame.decoded.bits.values()) for frame in frames[first:last]) == 8 * (len(payload) - at)
 
 
+def test_chunks_that_have_no_place_are_named(data, shown):
+    chunks = take_apart(data)
+    for place, extra in ((2, chunks[0]), (1, (b"MORE", b"what is this"))):
+        damaged = put_together([*chunks[:place], extra, *chunks[place:]])
+        with codec.open_video(io.BytesIO(damaged), allow_partial=True) as video:
+            assert same_frames(planes_of(video.planes()), shown)
+            assert len(video.problems) == 1
+            assert "no place here" in video.problems[0]
+
+
 def test_modes_and_vectors_of_a_traced_frame_lie_where_their_blocks_do(video):
     skipped = 0
     for frame in video.trace():
