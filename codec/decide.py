@@ -33,7 +33,7 @@ from codec.wavefront import waves
 __all__ = ["decide"]
 
 # Bits of a mode and what goes with it, but for vectors: about what they come to on real clips. A macroblock that
-# inherits mostly has no levels either, and one of eight flags in a symbol.
+# inherits mostly has no levels either, and one of four flags in a symbol.
 INHERITED_BITS = 0.5
 MODE_BITS = {FORWARD: 3.0, BACKWARD: 4.0, BOTH: 4.0}
 SPLIT_BITS = 3.0

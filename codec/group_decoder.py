@@ -13,10 +13,11 @@ from bitstreams.symbols import HuffmanDecoder
 from codec import reconstruct
 from codec.gop import FramePlan, last_uses, plan_gop
 from codec.layout import Layout
+from codec.motion_syntax import Motion
 from codec.reconstruct import Prediction
 from codec.syntax import KINDS, Group, code_group
 
-__all__ = ["Decoded", "FrameLevels", "decode_group", "frame_levels", "frame_prediction", "read_group"]
+__all__ = ["Decoded", "FrameLevels", "all_motion", "decode_group", "frame_levels", "read_group"]
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,9 @@ def frame_levels(group: Group, layout: Layout) -> list[list[FrameLevels]]:
     return frames
 
 
-def frame_prediction(group: Group, number: int, layout: Layout) -> Prediction:
-    """Return how the `number`-th frame of a group, in the order of coding, is predicted."""
-    if number:
-        return Prediction(group.motion.direction[number - 1], group.motion.vectors[number - 1])
-    blocks = layout.rows * layout.columns
-    return Prediction(np.zeros(blocks, np.uint8), np.zeros((blocks, 4, 2, 2), np.int16))
+def all_motion(group: Group, layout: Layout) -> Motion:
+    """Return the motion of all frames of a group, in the order of coding: the I frame has none, and is intra coded."""
+    return Motion.join([Motion.empty(1, layout.rows * layout.columns), group.motion])
 
 
 class Decoded(NamedTuple):
@@ -176,12 +174,12 @@ def decode_group(
     """
     plans = plan_gop(frames, pyramid)
     group, account_of = read_group(data, at, layout, plans, account)
-    levels = frame_levels(group, layout)
+    levels, motion = frame_levels(group, layout), all_motion(group, layout)
     references: dict[int, list[NDArray[np.uint8]]] = {}
     ready: dict[int, Decoded] = {}
     shown = 0
     for number, (plan, done) in enumerate(zip(plans, last_uses(plans), strict=True)):
-        prediction = frame_prediction(group, number, layout)
+        prediction = Prediction(motion.direction[number], motion.vectors[number])
         if plan.type == "I":
             predicted = reconstruct.blank(layout)
         else:
@@ -202,12 +200,10 @@ def decode_group(
             references.pop(index, None)
         if plan.index not in done:
             references[plan.index] = reconstruct.interpolate(tuple(planes))
-        none = np.zeros(prediction.direction.shape, np.bool_)
-        inherits, split = (
-            (group.motion.inherits[number - 1], group.motion.split[number - 1]) if number else (none, none)
-        )
         bits = {kind: int(of_frames[number]) for kind, of_frames in account_of.items()}
-        ready[plan.index] = Decoded(plan, planes, predicted, prediction, inherits, split, coded, bits)
+        ready[plan.index] = Decoded(
+            plan, planes, predicted, prediction, motion.inherits[number], motion.split[number], coded, bits
+        )
         while shown in ready:
             yield ready.pop(shown)
             shown += 1

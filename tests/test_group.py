@@ -11,7 +11,7 @@ from bitstreams.errors import CodecError
 from codec import metrics, reconstruct
 from codec.frames import SAMPLINGS, from_rgb
 from codec.gop import PYRAMIDS, plan_gop
-from codec.group_decoder import FrameLevels, decode_group, frame_levels, frame_prediction, read_group
+from codec.group_decoder import FrameLevels, all_motion, decode_group, frame_levels, read_group
 from codec.group_encoder import encode_group
 from codec.layout import Layout
 from codec.motion_syntax import BOTH, FORWARD, INTRA
@@ -227,7 +227,7 @@ def test_every_bit_is_accounted_for(sampling):
 def test_levels_are_given_to_their_frames():
     layout, plans = Layout(2, 3, 1), plan_gop(6, 4)
     group = random_group(layout, levels_of(6, 4), 2)
-    levels = frame_levels(group, layout)
+    levels, motion = frame_levels(group, layout), all_motion(group, layout)
     flags = layout.coded(group.motion.pattern)
     assert len(levels) == 6
     # All of them in the order of the group: the I frame's planes, then each plane of all others.
@@ -238,10 +238,9 @@ def test_levels_are_given_to_their_frames():
     for number in range(1, 6):
         for plane in range(3):
             assert np.array_equal(levels[number][plane].where, np.flatnonzero(flags[plane][number - 1]))
-        prediction = frame_prediction(group, number, layout)
-        assert np.array_equal(prediction.vectors, group.motion.vectors[number - 1])
-        assert np.array_equal(prediction.direction, group.motion.direction[number - 1])
-    assert not frame_prediction(group, 0, layout).direction.any()
+        assert np.array_equal(motion.vectors[number], group.motion.vectors[number - 1])
+        assert np.array_equal(motion.direction[number], group.motion.direction[number - 1])
+    assert not motion.direction[0].any()
     assert plans[0].type == "I"
 
 
