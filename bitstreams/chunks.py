@@ -1,7 +1,7 @@
 r"""The container: a signature, a version, and chunks that each carry their own checksum.
 
     signature   8 bytes     0x89, three letters for the kind of file, CR LF 0x1A LF
-    version     2 bytes     1
+    version     2 bytes     2
     chunks, each
       type      4 bytes     ASCII letters
       length    4 bytes     bytes of the payload
@@ -45,7 +45,7 @@ __all__ = [
     "write_chunks",
 ]
 
-VERSION = 1
+VERSION = 2
 DONE = b"DONE"
 PREAMBLE = 10  # bytes of signature and version
 FRAMING = 12  # bytes of a chunk around its payload

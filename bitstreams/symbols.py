@@ -86,10 +86,13 @@ class HuffmanEncoder:
     ----------
     kinds : mapping from str to int
         All kinds of symbols, and how many contexts each has (at most 256).
+    in_contexts : bool
+        Whether contexts may have codes of their own; if not, each kind has one code.
     """
 
-    def __init__(self, kinds: Mapping[str, int]) -> None:
+    def __init__(self, kinds: Mapping[str, int], in_contexts: bool = True) -> None:
         self._kinds = kinds
+        self._in_contexts = in_contexts
         nothing = np.zeros(0, np.uint8)
         self._contexts = {kind: [nothing] for kind in kinds}
         self._symbols = {kind: [nothing] for kind in kinds}
@@ -131,7 +134,8 @@ class HuffmanEncoder:
         for kind, number in self._kinds.items():
             contexts, symbols = np.concatenate(self._contexts[kind]), np.concatenate(self._symbols[kind])
             pairs = np.bincount(contexts.astype(np.int64) << 8 | symbols, minlength=number * ALPHABET)
-            code_of = merge_contexts(pairs.reshape(number, ALPHABET))
+            counts = pairs.reshape(number, ALPHABET)
+            code_of = merge_contexts(counts) if self._in_contexts else np.zeros(number, np.int8)
             codes = int(code_of.max(initial=-1)) + 1 if symbols.size else 0
             header.append(write_varint(codes))
             if codes > 1:

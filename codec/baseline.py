@@ -12,10 +12,10 @@ The parameters in a file's header are 3 bytes: the number of the table of steps 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bitstreams.errors import CodecError, FormatError
 from codec import blocks, color, dct, quantize
 from codec.coefficients import Coded, Shape, decode_levels, encode_levels
+from codec.stages import Stages
 
 __all__ = ["Baseline", "Group"]
 
@@ -64,22 +65,42 @@ class Baseline:
         A key of `quantize.TABLES`.
     quality : float
         In [0, 100], in steps of 0.01.
+    deadzone : float
+        See `quantize.Table`; a file does not tell it, and a decoder does without.
     """
+
+    STAGES: ClassVar[Stages] = {
+        "tables": "JPEG's own steps, those of Annex K",
+        "deadzone": "plain rounding to the nearest level",
+    }
 
     channels: int
     subsampled: bool
     tables: str
     quality: float
+    deadzone: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
-    def choose(cls, channels: int, subsampled: bool, quality: float, tune: str, tables: str | None) -> Baseline:
-        """Choose the stages for an encoder; `tables` overrides what `tune` would choose."""
+    def choose(
+        cls,
+        channels: int,
+        subsampled: bool,
+        quality: float,
+        tune: str,
+        tables: str | None,
+        without: Collection[str] = (),
+    ) -> Baseline:
+        """Choose the stages for an encoder: `tables` overrides what `tune` would choose, `without` leaves some out."""
         if tune not in TUNES:
             raise CodecError(f"unknown tune {tune!r}; known are {', '.join(TUNES)}")
         if tables is not None and tables not in TABLES:
             raise CodecError(f"unknown tables {tables!r}; known are {', '.join(TABLES)}")
+        chosen = tables or TUNES[tune]
+        deadzone = 0.0 if "deadzone" in without else quantize.TABLES[chosen].deadzone
+        if "tables" in without:
+            chosen = "jpeg"
         # Rounded as the header will say it: encoder and decoder must take the same steps.
-        return cls(channels, subsampled, tables or TUNES[tune], round(100 * quality) / 100)
+        return cls(channels, subsampled, chosen, round(100 * quality) / 100, deadzone)
 
     @classmethod
     def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Baseline:
@@ -138,14 +159,13 @@ class Baseline:
     def forward(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.int16]]:
         """Transform and quantise a strip to its groups of levels, (planes, rows, columns, 64) each."""
         levels = [np.empty((*shape, 64), np.int16) for shape in self.shapes(*pixels.shape[:2])]
-        deadzone = quantize.TABLES[self.tables].deadzone
         for first, last in self._bands(*pixels.shape[:2]):
             cut = blocks.split(pixels[first:last], 8, self.macroblock // 8)  # in the order of macroblocks
             for group, planes, of_group in zip(self.groups, _to_planes(cut, self.channels), levels, strict=True):
                 inside = self.macroblock // group.size  # blocks along a macroblock's side
                 for plane, out in zip(planes, of_group, strict=True):
                     coefficients = dct.forward(plane.reshape(-1, group.size**2))
-                    quantized = quantize.quantize(coefficients, group.steps, deadzone)
+                    quantized = quantize.quantize(coefficients, group.steps, self.deadzone)
                     out[first // group.size : last // group.size] = blocks.raster(
                         quantized.reshape(*cut.shape[:2], inside, inside, 64)
                     )

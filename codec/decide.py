@@ -16,7 +16,7 @@ cannot tip the balance, and every machine decides alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,8 @@ SPLIT_BITS = 3.0
 INTRA_BITS = 50.0
 NEW_BITS = 3.0  # of a vector that is as predicted: two symbols
 
+WHOLE_SAMPLE, QUARTER_SAMPLE = 4, 1  # how fine vectors are, in quarter samples
+
 
 @dataclass(frozen=True)
 class _Candidates:
@@ -62,7 +64,11 @@ class _Candidates:
 
 
 def decide(
-    luma: NDArray[np.uint8], references: Sequence[motion.Reference], layout: Layout, cost_of_bit: float
+    luma: NDArray[np.uint8],
+    references: Sequence[motion.Reference],
+    layout: Layout,
+    cost_of_bit: float,
+    without: Collection[str] = (),
 ) -> Motion:
     """Choose how each macroblock of a frame is predicted.
 
@@ -75,6 +81,8 @@ def decide(
     layout : Layout
     cost_of_bit : float
         What a bit is worth, in units of SAD.
+    without : collection of str
+        Stages to leave out: "sub-pel", "split", "inheritance" (`codec.video.STAGES`).
 
     Returns
     -------
@@ -86,7 +94,7 @@ def decide(
     row, column = np.divmod(np.arange(number), layout.columns)
     top, left = 16 * row, 16 * column
     samples = blocks.split(luma, 16).reshape(number, 256)
-    candidates = _search(luma, references, layout, cost_of_bit, samples)
+    candidates = _search(luma, references, layout, cost_of_bit, samples, without)
     mean = samples.mean(axis=1, dtype=np.float32, keepdims=True)  # sums of 256 bytes are exact in any order
     flat = np.broadcast_to(np.rint(mean).astype(np.uint8), samples.shape)
     intra = sums_of_differences(np.ascontiguousarray(flat), samples) + price * np.float32(INTRA_BITS)
@@ -112,6 +120,8 @@ def decide(
         sads = [sums_of_differences(guess, samples[at]) for guess in fetched]
         by_direction = dict(zip(predicted_directions, sads, strict=True))
         costs = [np.choose(inherited - 1, sads) + price * np.float32(INHERITED_BITS)]
+        if "inheritance" in without:
+            costs[0][:] = np.inf
         for direction in predicted_directions:
             bits = MODE_BITS[direction] + NEW_BITS * (1 + (direction == BOTH))
             costs.append(by_direction[direction] + price * np.float32(bits))
@@ -129,6 +139,8 @@ def decide(
         decided.direction[0, at], decided.split[0, at], decided.vectors[0, at] = direction, splits[best], vectors
         field.settle(wave, decided)
     field.fill(decided)
+    if "inheritance" in without:
+        decided.inherits[...] = False
     return decided
 
 
@@ -138,6 +150,7 @@ def _search(
     layout: Layout,
     cost_of_bit: float,
     samples: NDArray[np.uint8],
+    without: Collection[str],
 ) -> list[_Candidates]:
     """Search for vectors in each reference, and put them together."""
     number = layout.rows * layout.columns
@@ -146,11 +159,12 @@ def _search(
     top, left = (16 * row[:, None] + 8 * part_row).ravel(), (16 * column[:, None] + 8 * part_column).ravel()
     quarters = blocks.split(luma, 8, 2).reshape(-1, 64)
     price = np.float32(cost_of_bit)
+    finest = WHOLE_SAMPLE if "sub-pel" in without else QUARTER_SAMPLE
     whole_vectors, part_vectors = np.zeros((2, number, 4, 2, 2), np.int16)
     whole, parts, part_bits = [], [], []
     for i, reference in enumerate(references):
-        vectors, _ = motion.search(luma, reference, cost_of_bit=cost_of_bit)
-        refined, _ = motion.refine_split(luma, reference, vectors, cost_of_bit)
+        vectors, _ = motion.search(luma, reference, cost_of_bit=cost_of_bit, finest=finest)
+        refined, _ = motion.refine_split(luma, reference, vectors, cost_of_bit, finest)
         whole_vectors[:, :, i] = vectors.reshape(number, 1, 2)
         part_vectors[:, :, i] = blocks.split(refined, 2).reshape(number, 4, 2)
         whole.append(fetch(reference.planes, vectors.reshape(-1, 2), 16 * row, 16 * column, 16).reshape(-1, 256))
@@ -163,6 +177,8 @@ def _search(
         guess = average(*whole) if direction == BOTH else whole[direction - 1]
         cost = sums_of_differences(guess, samples) + price * np.float32(MODE_BITS[direction])
         candidates.append(_Candidates(direction, False, whole_vectors, cost))
+        if "split" in without:
+            continue
         guess = average(*parts) if direction == BOTH else parts[direction - 1]
         bits = MODE_BITS[direction] + SPLIT_BITS + (sum(part_bits) if direction == BOTH else part_bits[direction - 1])
         sad = sums_of_differences(guess, quarters).reshape(number, 4).sum(axis=1)

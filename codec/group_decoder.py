@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -143,7 +143,15 @@ def read_group(
 
 
 def decode_group(
-    data: bytes, at: int, layout: Layout, frames: int, pyramid: int, quality: float, *, account: bool = False
+    data: bytes,
+    at: int,
+    layout: Layout,
+    frames: int,
+    pyramid: int,
+    quality: float,
+    *,
+    without: Collection[str] = (),
+    account: bool = False,
 ) -> Iterator[Decoded]:
     """Decode a group of pictures.
 
@@ -159,6 +167,8 @@ def decode_group(
     pyramid : int
         Frames from one I or P frame to the next.
     quality : float
+    without : collection of str
+        Stages that the group was encoded without; "cascade" and "deblocking" count.
     account : bool
         Whether bits are accounted for.
 
@@ -185,7 +195,7 @@ def decode_group(
         else:
             predicted = reconstruct.predict(layout, [references[index] for index in plan.references], prediction)
         planes = [plane.copy() for plane in predicted]
-        step = reconstruct.steps(quality, plan.level)
+        step = reconstruct.steps(quality, plan.level, "cascade" not in without)
         coded = []
         for plane, own in enumerate(levels[number]):
             dense = own.dense()
@@ -195,7 +205,8 @@ def decode_group(
             flags = np.zeros(layout.grids[plane], np.bool_)
             flags.reshape(-1)[own.where] = own.counts > 0
             coded.append(flags)
-        reconstruct.filter_edges(layout, planes, coded, prediction, step)
+        if "deblocking" not in without:
+            reconstruct.filter_edges(layout, planes, coded, prediction, step)
         for index in done:  # before more memory is taken
             references.pop(index, None)
         if plan.index not in done:

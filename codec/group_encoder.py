@@ -10,7 +10,7 @@ Frame after frame in the order of coding; when all are through, their symbols ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +57,7 @@ def encode_group(
     pyramid: int,
     quality: float,
     seen: dict[int, list[NDArray[np.uint8]]] | None = None,
+    without: Collection[str] = (),
 ) -> bytes:
     """Encode a group of pictures.
 
@@ -72,6 +73,8 @@ def encode_group(
         In [0, 100], in steps of 0.01.
     seen : dict, optional
         Where to put what a decoder will see of each frame, in whole macroblocks.
+    without : collection of str
+        Stages to leave out (`codec.video.STAGES`).
 
     Returns
     -------
@@ -83,8 +86,9 @@ def encode_group(
     coded: list[_Coded] = []
     for plan, done in zip(plans, last_uses(plans), strict=True):
         source = _in_macroblocks(frames[plan.index], layout)
-        step = reconstruct.steps(quality, plan.level)
-        frame, planes = _encode_frame(source, plan, [references[index] for index in plan.references], layout, step)
+        step = reconstruct.steps(quality, plan.level, "cascade" not in without)
+        refer_to = [references[index] for index in plan.references]
+        frame, planes = _encode_frame(source, plan, refer_to, layout, step, without)
         coded.append(frame)
         if seen is not None:
             seen[plan.index] = planes
@@ -103,13 +107,18 @@ def encode_group(
         Motion.join([Motion.empty(0, layout.rows * layout.columns), *(frame.motion for frame in moving)]),
         Levels(*(np.concatenate(parts) for parts in zip(*levels, strict=True))),
     )
-    coder = HuffmanEncoder(KINDS)
+    coder = HuffmanEncoder(KINDS, in_contexts="contexts" not in without)
     code_group(coder, layout, np.array([plan.level for plan in plans[1:]], np.uint8), group)
     return coder.finish()
 
 
 def _encode_frame(
-    source: Planes, plan: FramePlan, references: list[_Reference], layout: Layout, step: tuple[int, int]
+    source: Planes,
+    plan: FramePlan,
+    references: list[_Reference],
+    layout: Layout,
+    step: tuple[int, int],
+    without: Collection[str],
 ) -> tuple[_Coded, list[NDArray[np.uint8]]]:
     """Encode a frame; return what is sent, and the planes as a decoder will see them."""
     intra = plan.type == "I"
@@ -118,14 +127,18 @@ def _encode_frame(
         planes = reconstruct.blank(layout)
     else:
         cost_of_bit = np.sqrt(MOTION_PRICE[plan.level]) * step[0] / 16
-        decided = decide(source[0], [reference.searched for reference in references], layout, float(cost_of_bit))
+        searched = [reference.searched for reference in references]
+        decided = decide(source[0], searched, layout, float(cost_of_bit), without)
         prediction = Prediction(decided.direction[0], decided.vectors[0])
         planes = reconstruct.predict(layout, [reference.planes for reference in references], prediction)
     levels = []
     for plane, (wanted, predicted) in enumerate(zip(source, planes, strict=True)):
         residual = blocks.split(wanted.astype(np.int16) - predicted, 8).reshape(-1, 64).astype(np.float32)
         coefficients = dct.forward(residual) * np.float32(16 / step[plane > 0])
-        levels.append(optimise_levels(coefficients, LEVEL_PRICE[plan.level], intra))
+        if "level-choice" in without:
+            levels.append(np.rint(coefficients))
+        else:
+            levels.append(optimise_levels(coefficients, LEVEL_PRICE[plan.level], intra))
     if intra:
         where = [np.arange(len(own)) for own in levels]
     else:
@@ -142,7 +155,8 @@ def _encode_frame(
             own[:, 0] = 0
         sent.append(Levels.of(own[at]))
         coded.append((own != 0).any(axis=1).reshape(layout.grids[plane]))
-    reconstruct.filter_edges(layout, planes, coded, Prediction(decided.direction[0], decided.vectors[0]), step)
+    if "deblocking" not in without:
+        reconstruct.filter_edges(layout, planes, coded, Prediction(decided.direction[0], decided.vectors[0]), step)
     return _Coded(dc, decided, sent), planes
 
 

@@ -25,7 +25,7 @@ The file is a container of kind TJP (`bitstreams.chunks`) with these chunks, in 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,7 @@ from bitstreams.chunks import Chunk, read_chunks, recover_chunks, write_chunks
 from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
 from codec import blocks, color
 from codec.profiles import Profile, find_profile
+from codec.stages import Stages, check_without
 
 __all__ = [
     "DEFAULT_QUALITY",
@@ -44,6 +45,7 @@ __all__ = [
     "Recovered",
     "decode_image",
     "encode_image",
+    "optional_stages",
     "read_header",
     "recover_image",
 ]
@@ -59,6 +61,8 @@ SIZE_LIMIT = 1 << 28  # pixels that a decoder accepts if not told otherwise: 268
 STRIP = 1 << 19  # pixels in an encoder's strip: enough lanes for the entropy decoder, and little enough to lose
 LARGEST_STRIP = 1 << 22  # pixels that a strip may have: it bounds the memory of a decoder, and the width of a picture
 MISSING = 128  # gray level of rows that could not be recovered
+
+STAGES: Stages = {"subsampling": "chroma at full resolution"}  # optional ones that any profile has
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,11 @@ class Header:
         return cls(width, height, channels, bool(sampling), rows, profile, stages)
 
 
+def optional_stages(profile: str = "baseline") -> Stages:
+    """Return the stages of a profile that can be left out, and what there is without each (`codec.stages`)."""
+    return {**STAGES, **find_profile(profile).STAGES}
+
+
 def encode_image(
     pixels: NDArray[np.uint8],
     quality: float = DEFAULT_QUALITY,
@@ -142,6 +151,7 @@ def encode_image(
     profile: str = "baseline",
     tune: str = DEFAULT_TUNE,
     tables: str | None = None,
+    without: Collection[str] = (),
     icc: bytes | None = None,
     exif: bytes | None = None,
 ) -> bytes:
@@ -161,6 +171,8 @@ def encode_image(
         What the quantiser is made for: what a person sees, or the mean square error.
     tables : {"jpeg", "flat", "sloped"}, optional
         Quantiser tables, instead of those of `tune`; "jpeg" is Annex K with plain rounding.
+    without : collection of str
+        Stages to leave out, names from `optional_stages`: to see what they are worth.
     icc, exif : bytes, optional
         Metadata to carry along.
 
@@ -187,8 +199,9 @@ def encode_image(
         gray = color.rgb_to_gray(pixels[..., :3])
         pixels = np.concatenate([gray[..., None], pixels[..., 3:]], axis=-1)
     height, width, channels = pixels.shape
-    subsampled = yuv == "420" and channels >= 3
-    stages = find_profile(profile).choose(channels, subsampled, quality, tune, tables)
+    without = check_without(without, optional_stages(profile))
+    subsampled = yuv == "420" and channels >= 3 and "subsampling" not in without
+    stages = find_profile(profile).choose(channels, subsampled, quality, tune, tables, without - set(STAGES))
     rows = max(1, STRIP // (width * stages.macroblock)) * stages.macroblock
     if rows * width > LARGEST_STRIP:
         raise UnsupportedError(

@@ -330,13 +330,17 @@ def search(
 
 
 def refine_split(
-    current: NDArray[np.uint8], reference: Reference, vectors: NDArray[np.int16], cost_of_bit: float
+    current: NDArray[np.uint8],
+    reference: Reference,
+    vectors: NDArray[np.int16],
+    cost_of_bit: float,
+    finest: int = 1,
 ) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
     """Find vectors for blocks of 8 x 8, near those of the blocks of 16 x 16 around them.
 
     Parameters
     ----------
-    current, reference, cost_of_bit
+    current, reference, cost_of_bit, finest
         As for `search`.
     vectors : (H / 16, W / 16, 2) int16 array
         From `search`.
@@ -352,7 +356,8 @@ def refine_split(
     match = _Match(current, reference, SIZE // 2, own, cost_of_bit=cost_of_bit)
     match.spread(DIAGONAL)  # one in the same block of 16 x 16, and one in each of the three that are nearest
     for step in (8, 4, 2, 1):
-        match.descend(step, STRAIGHT)
+        if step >= finest:
+            match.descend(step, STRAIGHT)
     return match.result()
 
 

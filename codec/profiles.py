@@ -9,24 +9,44 @@ the group `tcodec.profiles`, so that a decoder down here can use it without impo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.errors import UnsupportedError
 from codec.baseline import Baseline
+from codec.stages import Stages
 
-__all__ = ["Profile", "find_profile"]
+__all__ = ["Profile", "find_profile", "profile_names"]
+
+GROUP = "tcodec.profiles"
 
 
 class Profile(Protocol):
-    """What an image's pipeline needs of a profile; `Baseline` describes each method."""
+    """What an image's pipeline needs of a profile; `Baseline` describes each method.
+
+    Attributes
+    ----------
+    STAGES : mapping of str to str
+        Its optional stages (`codec.stages`).
+    """
+
+    STAGES: ClassVar[Stages]
 
     @classmethod
-    def choose(cls, channels: int, subsampled: bool, quality: float, tune: str, tables: str | None) -> Profile: ...
+    def choose(
+        cls,
+        channels: int,
+        subsampled: bool,
+        quality: float,
+        tune: str,
+        tables: str | None,
+        without: Collection[str],
+    ) -> Profile: ...
 
     @classmethod
     def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Profile: ...
@@ -41,14 +61,18 @@ class Profile(Protocol):
     def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None: ...
 
 
+def profile_names() -> list[str]:
+    """Return the names of all profiles that are installed, this package's own first."""
+    return ["baseline", *sorted(entry_points(group=GROUP).names - {"baseline"})]
+
+
 @cache
 def find_profile(name: str) -> type[Profile]:
     """Return the profile of a name, or raise UnsupportedError."""
     if name == "baseline":
         return Baseline
-    found = entry_points(group="tcodec.profiles")
+    found = entry_points(group=GROUP)
     if name not in found.names:
-        known = ", ".join(sorted({"baseline", *found.names}))
-        raise UnsupportedError(f"unknown profile {name!r}; known are {known}")
+        raise UnsupportedError(f"unknown profile {name!r}; known are {', '.join(profile_names())}")
     profile: type[Profile] = found[name].load()
     return profile

@@ -8,7 +8,7 @@ group, the quality that gives its share. Groups do not wait for each other in ei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,12 +75,13 @@ def encode_group_to_size(
     share: Share,
     quality: float,
     seen: dict[int, list[NDArray[np.uint8]]] | None = None,
+    without: Collection[str] = (),
 ) -> tuple[bytes, float]:
     """Encode a group at the quality at which it has a wanted size.
 
     Parameters
     ----------
-    frames, layout, pyramid, seen
+    frames, layout, pyramid, seen, without
         As for `encode_group`.
     share : Share
     quality : float
@@ -111,7 +112,7 @@ def encode_group_to_size(
         trial = round(_quality(min(max(math.exp(middle), FINEST), COARSEST)), 2)
         if trial in tried:
             break
-        tried[trial] = encode_group(frames, layout, pyramid, trial, seen)
+        tried[trial] = encode_group(frames, layout, pyramid, trial, seen, without)
         error = len(tried[trial]) / share.target
         if abs(error - 1) <= TOLERANCE:
             return tried[trial], trial
@@ -126,7 +127,7 @@ def encode_group_to_size(
             f"there are {share.target}"
         )
     if seen is not None:  # what it holds is of the last trial
-        encode_group(frames, layout, pyramid, best, seen)
+        encode_group(frames, layout, pyramid, best, seen, without)
     return tried[best], best
 
 

@@ -54,10 +54,13 @@ class Prediction(NamedTuple):
     vectors: NDArray[np.int16]
 
 
-def steps(quality: float, level: int) -> tuple[int, int]:
-    """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid: integers >= 16."""
+def steps(quality: float, level: int, cascade: bool = True) -> tuple[int, int]:
+    """Return the quantiser steps of luma and chroma, in 1/16, for frames of a level of the pyramid: integers >= 16.
+
+    Without the cascade all levels have those of a still image.
+    """
     luma, chroma = quantize.scale(quantize.TABLES["flat"], quality)
-    percent = CASCADE[level]
+    percent = CASCADE[level] if cascade else 100
     scaled = int(luma[0]) * percent // 100, int(chroma[0]) * CHROMA_PERCENT * percent // 10_000
     luma_step, chroma_step = (min(max(step, quantize.FINEST), quantize.COARSEST) for step in scaled)
     return luma_step, chroma_step

@@ -18,6 +18,7 @@ The file is a container of kind TVD (`bitstreams.chunks`) with these chunks, in 
             rate        4 + 4 bytes numerator and denominator: frames a second
             tick        4 + 4 bytes numerator and denominator: seconds, the unit of timestamps
             pyramid     1 byte      frames from one I or P frame to the next: 1, 2, 4, 8, 16
+            without     1 byte      stages that a decoder must leave out: bit 0 cascade, bit 1 deblocking
             profile     1 byte, then so many ASCII characters: its name
     GRUP    first       4 bytes     number of its first frame in the video
             frames      2 bytes     number of its frames, 1 to 512
@@ -40,7 +41,7 @@ import pickle
 import struct
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -63,6 +64,7 @@ from codec.group_encoder import encode_group
 from codec.layout import Layout
 from codec.rate_control import Share, allot, encode_group_to_size
 from codec.scenes import is_cut
+from codec.stages import Stages, check_without
 
 __all__ = [
     "DEFAULT_KEYFRAME",
@@ -78,7 +80,7 @@ __all__ = [
 
 KIND = b"TVD"
 HEAD, GROUP, INDEX = b"HEAD", b"GRUP", b"INDX"
-FIXED = struct.Struct(">IIBBBIIIIBB")
+FIXED = struct.Struct(">IIBBBIIIIBBB")
 GROUP_FIXED = struct.Struct(">IHHB")
 TIME = struct.Struct(">Q")
 ENTRY = struct.Struct(">QI")
@@ -96,6 +98,19 @@ LARGEST_PAUSE = 1 << 35  # ticks: what a varint holds
 
 Frame = NDArray[np.uint8] | Planes | tuple[Planes, int]
 
+STAGES: Stages = {  # optional ones (`codec.stages`)
+    "motion": "every frame is coded by itself",
+    "b-frames": "I and P frames only, each predicted from the one before",
+    "cascade": "the same quantiser step for all frames",
+    "sub-pel": "vectors in whole samples",
+    "split": "one vector for each macroblock",
+    "inheritance": "direction and vectors are sent for every macroblock",
+    "level-choice": "plain rounding to the nearest level",
+    "deblocking": "edges of blocks stay as they are",
+    "contexts": "one code for all symbols of a kind",
+}
+DECODED = ("cascade", "deblocking")  # those that a decoder must know of, in the order of their bits in a header
+
 
 @dataclass(frozen=True)
 class Header:
@@ -109,11 +124,14 @@ class Header:
         Frames from one I or P frame to the next.
     profile : str
         Name of the profile.
+    without : frozenset of str
+        Which of `DECODED` are left out.
     """
 
     format: Format
     pyramid: int
     profile: str = "baseline"
+    without: frozenset[str] = frozenset()
 
     @property
     def layout(self) -> Layout:
@@ -133,6 +151,7 @@ class Header:
             *format.rate.as_integer_ratio(),
             *format.tick.as_integer_ratio(),
             self.pyramid,
+            sum((stage in self.without) << bit for bit, stage in enumerate(DECODED)),
             len(name),
         )
         return fixed + name
@@ -142,19 +161,22 @@ class Header:
         """Read the payload of a HEAD chunk, or raise FormatError or UnsupportedError."""
         if len(payload) < FIXED.size:
             raise FormatError(f"a header of {len(payload)} bytes")
-        width, height, sampling, full, matrix, *fractions, pyramid, length = FIXED.unpack_from(payload)
+        width, height, sampling, full, matrix, *fractions, pyramid, flags, length = FIXED.unpack_from(payload)
         name = payload[FIXED.size :]
         if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and all(fractions)):
             raise FormatError(f"a header of {width} x {height} pixels, rate and tick {fractions}")
         if sampling >= len(SAMPLINGS) or full > 1 or matrix >= len(MATRICES) or pyramid not in PYRAMIDS:
             raise FormatError(f"a header of sampling {sampling}, range {full}, matrix {matrix}, pyramid {pyramid}")
+        if flags >> len(DECODED):
+            raise FormatError(f"a header without unknown stages, {flags:#04x}")
         if len(name) != length or not name.isascii():
             raise FormatError("a header whose profile has no name")
         if name != b"baseline":
             raise UnsupportedError(f"unknown video profile {name.decode()!r}; known is baseline")
         rate, tick = Fraction(*fractions[:2]), Fraction(*fractions[2:])
         format = Format(width, height, SAMPLINGS[sampling], rate, tick, bool(full), list(MATRICES)[matrix])
-        return cls(format, pyramid)
+        without = frozenset(stage for bit, stage in enumerate(DECODED) if flags >> bit & 1)
+        return cls(format, pyramid, without=without)
 
     def check_size(self, size_limit: int) -> None:
         """Raise LimitError if a frame has more pixels than the caller allows."""
@@ -261,6 +283,7 @@ def encode_video(
     scene_cut: bool = True,
     yuv: str = "420",
     format: Format | None = None,
+    without: Collection[str] = (),
     executor: Executor | None = None,
     keep_partial: bool = False,
     force: bool = True,
@@ -295,6 +318,8 @@ def encode_video(
         Chroma of pictures that come as RGB: at half resolution, at full, or none.
     format : Format, optional
         What the planes are; by default those of RGB pictures are in full range, others in limited range.
+    without : collection of str
+        Stages to leave out, of those in `STAGES`: to see what they are worth.
     executor : concurrent.futures.Executor, optional
         Where groups are encoded; by default here, one after another. The bytes are the same.
     keep_partial : bool
@@ -318,6 +343,9 @@ def encode_video(
         If the file cannot be written.
     """
     _check_options(quality, keyframe, pyramid, yuv)
+    without = check_without(without, STAGES)
+    keyframe = 1 if "motion" in without else keyframe
+    pyramid = 1 if "b-frames" in without else pyramid
     if not 1e-4 <= fps <= 1e6:
         raise CodecError(f"{fps} frames a second; it must be between 0.0001 and a million")
     fraction = (fps if isinstance(fps, Fraction) else Fraction(float(fps))).limit_denominator(100_000)
@@ -329,21 +357,22 @@ def encode_video(
         if bitrate is not None and iter(frames) is frames:
             frames = stack.enter_context(_Replay(frames))
         stream = _Planes(frames, format, fraction, yuv)
-        header = Header(stream.format, pyramid)
+        header = Header(stream.format, pyramid, without=without & set(DECODED))
         header.check_group(1)
         pixels = header.layout.rows * header.layout.columns * 256
         cutter = partial(_cut, keyframe=min(keyframe, LARGEST_GROUP, GROUP_PIXELS // pixels), scene_cut=scene_cut)
         quality = round(100 * quality) / 100
         shares: Iterable[Share | None] = repeat(None)
         if bitrate is not None:
-            first_pass = _encode(cutter(stream), shares, header, quality, executor, None)
+            first_pass = _encode(cutter(stream), shares, header, without, quality, executor, None)
             shares = _budget(((group, len(data)) for group, data, _ in first_pass), header, bitrate)
             stream = _Planes(frames, format, fraction, yuv)
         file = stack.enter_context(_opened(target, force))
         writer = _Writer(file, header)
         stop: BaseException | None = None
         try:
-            for group, data, chosen in _encode(cutter(stream), shares, header, quality, executor, reconstruction):
+            coded = _encode(cutter(stream), shares, header, without, quality, executor, reconstruction)
+            for group, data, chosen in coded:
                 writer.group(GroupHeader(group.first, chosen, group.times), data)
                 if progress is not None:
                     progress(len(group.frames))
@@ -490,6 +519,7 @@ def _encode(
     groups: Iterable[_Group],
     shares: Iterable[Share | None],
     header: Header,
+    without: Collection[str],
     quality: float,
     executor: Executor | None,
     reconstruction: Callable[[int, Planes], object] | None,
@@ -498,7 +528,8 @@ def _encode(
     if executor is None:
         for group, share in zip(groups, shares, strict=False):
             seen: dict[int, list[NDArray[np.uint8]]] = {}  # of the last trial, if there are several
-            data, chosen = _encode_group(group.frames, header, quality, share, seen if reconstruction else None)
+            noted = seen if reconstruction else None
+            data, chosen = _encode_group(group.frames, header, without, quality, share, noted)
             if reconstruction is not None:
                 for index in sorted(seen):
                     reconstruction(group.first + index, crop(seen[index], header.format))
@@ -508,7 +539,7 @@ def _encode(
     ahead = 2 * (os.cpu_count() or 1)  # groups on their way: enough to keep workers busy, little enough to hold
     try:
         for group, share in zip(groups, shares, strict=False):
-            waiting.append((group, executor.submit(_encode_group, group.frames, header, quality, share)))
+            waiting.append((group, executor.submit(_encode_group, group.frames, header, without, quality, share)))
             if len(waiting) >= ahead:
                 ready, future = waiting.popleft()
                 yield ready, *future.result()
@@ -523,14 +554,15 @@ def _encode(
 def _encode_group(
     frames: list[Planes],
     header: Header,
+    without: Collection[str],
     quality: float,
     share: Share | None,
     seen: dict[int, list[NDArray[np.uint8]]] | None = None,
 ) -> tuple[bytes, float]:
     """Encode a group at a quality, or to a number of bytes; note what a decoder will see of it."""
     if share is not None:
-        return encode_group_to_size(frames, header.layout, header.pyramid, share, quality, seen)
-    return encode_group(frames, header.layout, header.pyramid, quality, seen), quality
+        return encode_group_to_size(frames, header.layout, header.pyramid, share, quality, seen, without)
+    return encode_group(frames, header.layout, header.pyramid, quality, seen, without), quality
 
 
 def crop(planes: Sequence[NDArray[np.uint8]], format: Format) -> Planes:

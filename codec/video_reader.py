@@ -499,7 +499,16 @@ def _mapped(file: BinaryIO) -> bytes | mmap.mmap:
 def _frames(payload: bytes, group: GroupHeader, at: int, header: Header, account: bool = False) -> Iterator[Decoded]:
     """Decode the frames of a group's chunk."""
     header.check_group(len(group.times))
-    return decode_group(payload, at, header.layout, len(group.times), header.pyramid, group.quality, account=account)
+    return decode_group(
+        payload,
+        at,
+        header.layout,
+        len(group.times),
+        header.pyramid,
+        group.quality,
+        without=header.without,
+        account=account,
+    )
 
 
 def stream_video(source: BinaryIO, *, size_limit: int = FRAME_LIMIT) -> tuple[Header, Iterator[tuple[Planes, int]]]:

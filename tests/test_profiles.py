@@ -1,4 +1,5 @@
 from importlib.metadata import EntryPoint, EntryPoints
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from codec.baseline import Baseline
 class Stored:
     """Another package's profile: pixels as they are."""
 
+    STAGES: ClassVar = {"magic": "none"}
     macroblock = 4
 
     @classmethod
-    def choose(cls, channels, subsampled, quality, tune, tables):
+    def choose(cls, channels, subsampled, quality, tune, tables, without):
         return cls()
 
     @classmethod
@@ -48,6 +50,11 @@ def test_a_profile_of_another_package_is_found_by_its_name(stored):
     assert np.array_equal(codec.decode_image(data), picture)
     with pytest.raises(codec.UnsupportedError, match="no trace of profile 'stored'"):
         codec.trace_image(data)
+
+
+def test_all_profiles_and_their_stages_are_found(stored):
+    assert profiles.profile_names() == ["baseline", "stored"]
+    assert list(codec.image.optional_stages("stored")) == ["subsampling", "magic"]
 
 
 def test_baseline_needs_no_entry_point(stored):

@@ -26,7 +26,7 @@ class Group:
         factor = 1 + noise * np.random.default_rng(round(100 * quality)).uniform(-1, 1)
         return max(2, int(factor * largest * (steps / 100) ** -slope // grain * grain))
 
-    def encode(self, frames, layout, pyramid, quality, seen=None):
+    def encode(self, frames, layout, pyramid, quality, seen=None, without=()):
         """Stand in for `encode_group`."""
         self.trials.append(quality)
         if seen is not None:

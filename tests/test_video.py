@@ -19,7 +19,7 @@ from bitstreams.chunks import PREAMBLE, preamble
 from codec.frames import SAMPLINGS, Format, from_rgb, to_rgb
 from codec.group_encoder import encode_group
 from codec.layout import Layout
-from codec.video import KIND, LARGEST_GROUP, GroupHeader, Header
+from codec.video import DECODED, KIND, LARGEST_GROUP, GroupHeader, Header
 from tests.clips import (
     CLIPS,
     decode,
@@ -131,7 +131,7 @@ def test_whoever_makes_the_frames_may_use_one_array_for_all():
 def test_the_layout_of_a_file():
     clip = list(make_clip(5, 20, 33))
     data = encode(clip, fps=RATE, quality=61.237, keyframe=3, pyramid=4, scene_cut=False)
-    head = struct.pack(">IIBBBIIIIBB", 33, 20, 1, 1, 0, 30_000, 1001, 1001, 30_000, 4, 8) + b"baseline"
+    head = struct.pack(">IIBBBIIIIBBB", 33, 20, 1, 1, 0, 30_000, 1001, 1001, 30_000, 4, 0, 8) + b"baseline"
     planes = [from_rgb(picture, "420") for picture in clip]
     layout = Layout(2, 3, 1)
     groups = [
@@ -160,9 +160,9 @@ formats = st.builds(
 )
 
 
-@given(formats, st.sampled_from([1, 2, 4, 8, 16]))
-def test_headers_there_and_back(format, pyramid):
-    header = Header(format, pyramid)
+@given(formats, st.sampled_from([1, 2, 4, 8, 16]), st.frozensets(st.sampled_from(DECODED)))
+def test_headers_there_and_back(format, pyramid, without):
+    header = Header(format, pyramid, without=without)
     assert Header.from_bytes(header.to_bytes()) == header
     rows, columns, chroma = header.layout
     assert 16 * (rows - 1) < format.height <= 16 * rows
@@ -186,19 +186,19 @@ def test_group_headers_there_and_back(first, hundredths, start, steps, after):
     assert GroupHeader.from_bytes(counted.to_bytes() + after) == (counted, 9)
 
 
-HEAD = struct.Struct(">IIBBBIIIIBB")
+HEAD = struct.Struct(">IIBBBIIIIBBB")
 
 
-def head(*, size=(16, 16), kind=(1, 0, 0), fractions=(25, 1, 1, 25), pyramid=8, length=8, name=b"baseline"):
+def head(*, size=(16, 16), kind=(1, 0, 0), fractions=(25, 1, 1, 25), pyramid=8, without=0, length=8, name=b"baseline"):
     """Write a header by hand."""
-    return HEAD.pack(*size, *kind, *fractions, pyramid, length) + name
+    return HEAD.pack(*size, *kind, *fractions, pyramid, without, length) + name
 
 
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
         (b"", codec.FormatError),
-        (head()[:28], codec.FormatError),
+        (head()[:29], codec.FormatError),
         (head(size=(0, 16)), codec.FormatError),
         (head(size=(16, 0)), codec.FormatError),
         (head(size=(65_536, 16)), codec.FormatError),
@@ -210,6 +210,7 @@ def head(*, size=(16, 16), kind=(1, 0, 0), fractions=(25, 1, 1, 25), pyramid=8, 
         (head(pyramid=0), codec.FormatError),
         (head(pyramid=3), codec.FormatError),
         (head(pyramid=32), codec.FormatError),
+        (head(without=4), codec.FormatError),
         (head(name=b"baselin"), codec.FormatError),
         (head(name=b"baseline."), codec.FormatError),
         (head(length=0, name=b""), codec.UnsupportedError),

@@ -548,6 +548,7 @@ def test_info_as_json(tcodec, folder, no_pixels):
         "index": 0,
         "codec_name": "tvid",
         "profile": "baseline",
+        "without": [],
         "codec_type": "video",
         "width": 46,
         "height": 34,

@@ -57,7 +57,8 @@ def parameters(header: Header) -> dict[str, Any]:
     if not dataclasses.is_dataclass(stages):
         return {}
     known = {field.name for field in dataclasses.fields(header)}
-    return {field.name: getattr(stages, field.name) for field in dataclasses.fields(stages) if field.name not in known}
+    told = (field.name for field in dataclasses.fields(stages) if field.repr and field.name not in known)
+    return {name: getattr(stages, name) for name in told}
 
 
 def as_words(values: dict[str, Any]) -> str:

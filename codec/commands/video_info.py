@@ -5,7 +5,8 @@ The record is what this command prints of other videos, as far as there is somet
     ffprobe -of json -show_format -show_streams -show_frames INPUT
 
 As there, sizes, bit rates, times in seconds and the number of frames are strings; all else that is a number is a
-number. Two values of a frame are ours: its level in the pyramid (`codec.gop`), and its quality.
+number. Two values of a frame are ours: its level in the pyramid (`codec.gop`), and its quality; and one of the stream:
+which optional stages a decoder leaves out.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def describe_video(name: str, size: int, header: Header, infos: Iterable[FrameIn
         "index": 0,
         "codec_name": "tvid",
         "profile": header.profile,
+        "without": sorted(header.without),
         "codec_type": "video",
         **picture,
         "has_b_frames": int(any(info.type == "B" for info in infos)),
@@ -134,7 +136,7 @@ def video_as_text(record: dict[str, Any]) -> str:
         "rate": f"{rate} frames a second" if constant else f"variable, in the mean {float(rate):.5g} frames a second",
         "duration": f"{float(container['duration']):.3f} s, {count(len(frames), 'frame')}",
         "groups": f"{len(keys)}, of {count(longest, 'frame')} at most",
-        "profile": stream["profile"],
+        "profile": " without ".join([stream["profile"], *stream["without"]]),
         "bytes": f"{size:,}, {int(container['bit_rate']) / 1000:,.1f} kbit/s",
     }
     lines = [container["filename"], *(f"  {name:11}{value}" for name, value in values.items())]
@@ -142,7 +144,8 @@ def video_as_text(record: dict[str, Any]) -> str:
         own = [frame for frame in frames if frame["pict_type"] == kind]
         if own:
             total = sum(int(frame["pkt_size"]) for frame in own)
-            step = fmean(steps(frame["quality"], frame["level"])[0] / 16 for frame in own)
+            cascade = "cascade" not in stream["without"]
+            step = fmean(steps(frame["quality"], frame["level"], cascade)[0] / 16 for frame in own)
             quality = fmean(frame["quality"] for frame in own)
             lines.append(
                 f"  {f'frames {kind}':11}{len(own):<6,} mean size {total / len(own):<9,.0f} share {total / size:<7.1%} "

@@ -1,0 +1,121 @@
+"""Tests of optional stages: each that a profile names matters, and a decoder follows what an encoder left out."""
+
+import io
+
+import numpy as np
+import pytest
+
+import codec
+from codec import program
+from codec.baseline import Baseline
+from codec.image import optional_stages
+from codec.reconstruct import steps
+from codec.video import DECODED, STAGES
+from tests.clips import encode_watched, make_clip, same_frames
+from tests.pictures import make_picture
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return make_picture(96, 80)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return list(make_clip(9, 48, 64, seed=3))
+
+
+def traced(clip, **options):
+    """Encode a clip; return its frames as they came about, after checking that encoder and decoder agree."""
+    data, shown = encode_watched(clip, scene_cut=False, **options)
+    with codec.open_video(io.BytesIO(data)) as video:
+        frames = list(video.trace())
+        assert same_frames([frame.planes for frame in frames], shown)
+        return data, frames, video.header
+
+
+# Pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tune", ["ms-ssim", "psnr"])
+@pytest.mark.parametrize("stage", optional_stages())
+def test_every_stage_of_a_picture_matters(stage, tune, picture):
+    whole, less = (codec.encode_image(picture, 60, tune=tune, without=without) for without in ((), {stage}))
+    assert whole != less
+    assert np.abs(codec.decode_image(less).astype(int) - picture).mean() < 5
+
+
+def test_without_a_deadzone_levels_are_the_nearest(picture):
+    gray = picture[..., 1]
+    levels = {}
+    for without in ((), ("deadzone",)):
+        trace = codec.trace_image(codec.encode_image(gray, 60, without=without))
+        levels[without] = np.abs(trace.planes["Y"].levels)
+    assert (levels[()] <= levels["deadzone",]).all()
+    assert levels[()].sum() < levels["deadzone",].sum()
+    plain = Baseline.choose(1, False, 60, "ms-ssim", None, {"deadzone"})
+    assert plain.deadzone == 0
+
+
+def test_without_tables_the_steps_are_jpegs_and_the_deadzone_stays():
+    chosen = Baseline.choose(3, True, 60, "psnr", None, {"tables"})
+    assert (chosen.tables, chosen.deadzone) == ("jpeg", 0.17)
+
+
+def test_without_subsampling_chroma_is_whole(picture):
+    assert not codec.read_header(codec.encode_image(picture, without={"subsampling"})).subsampled
+
+
+@pytest.mark.parametrize("without", [{"deadzone", "nosuch"}, "nosuch", ["b-frames"]])
+def test_an_unknown_stage_is_named_with_those_that_are_known(without, picture):
+    with pytest.raises(codec.CodecError, match=r"(nosuch|b-frames); there are subsampling, tables, deadzone"):
+        codec.encode_image(picture, without=without)
+
+
+# Videos -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_of_a_video_matters(stage, clip):
+    whole, _, _ = traced(clip)
+    less, frames, header = traced(clip, without={stage})
+    assert whole != less
+    assert header.without == {stage} & set(DECODED)
+    assert len(frames) == len(clip)
+
+
+def test_all_stages_can_be_left_out_at_once(clip):
+    _, frames, header = traced(clip, without=STAGES)
+    assert header.without == set(DECODED)
+    assert [frame.type for frame in frames] == ["I"] * len(clip)
+
+
+def test_what_is_left_out_of_a_video_is_not_in_it(clip):
+    _, whole, _ = traced(clip)
+    moved = [frame for frame in whole if frame.type != "I"]
+    assert any((frame.vectors % 4).any() for frame in moved)
+    assert any(frame.split.any() for frame in moved)
+    assert any(frame.decoded.inherits.any() for frame in moved)
+    assert any(frame.type == "B" for frame in moved)
+
+    without = {stage: traced(clip, without={stage})[1] for stage in ("sub-pel", "split", "inheritance", "b-frames")}
+    assert not any((frame.vectors % 4).any() for frame in without["sub-pel"])
+    assert not any(frame.split.any() for frame in without["split"])
+    assert not any(frame.decoded.inherits.any() for frame in without["inheritance"])
+    assert [frame.type for frame in without["b-frames"]] == ["I"] + ["P"] * 8
+
+
+def test_without_the_cascade_all_steps_are_those_of_a_still_image():
+    assert len({steps(60, level, cascade=False) for level in range(5)}) == 1
+    assert steps(60, 0) < steps(60, 0, cascade=False) < steps(60, 1)
+
+
+def test_info_says_what_a_decoder_leaves_out(clip, tmp_path, capsys):
+    codec.encode_video(clip, tmp_path / "clip.tvid", without={"deblocking", "split"})
+    assert program.main(["info", str(tmp_path / "clip.tvid")]) == 0
+    assert "baseline without deblocking\n" in capsys.readouterr().out
+
+
+def test_an_unknown_stage_of_a_video_is_named(clip):
+    with pytest.raises(codec.CodecError, match=r"called deadzone; there are motion, b-frames, .*, contexts"):
+        codec.encode_video(clip, io.BytesIO(), without={"deadzone"})
