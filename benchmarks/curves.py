@@ -1,144 +1,175 @@
-"""Rate-distortion curves of real files, and BD-rates: bits saved at the same quality, against JPEG.
+"""Rate-distortion curves, and BD-rates: the bits that one codec needs beyond another for the same quality.
 
-Every codec encodes every photo at the qualities of its ladder, which the output names. A point of a curve is the bits
-per pixel of a file and the quality of the picture decoded from it, by three measures. BD-rates are computed photo by
-photo and then averaged, so that each photo counts alike.
+A curve is what a codec made of a source at all steps of its ladder. BD-rates are computed source by source, from PCHIP
+interpolants of the logarithm of the rate (`codec.metrics.bd_rate`), and then averaged: each source counts alike. What
+makes one doubtful is told with it: curves that hardly overlap, or whose rate does not grow with the quality.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from statistics import mean
+from typing import NamedTuple
 
-from tqdm import tqdm
-
-from benchmarks import harness
-from benchmarks.rivals import Codec, Jpeg, Pixels, Tcodec
+from benchmarks.cells import Row
+from benchmarks.distortion import for_curves
 from codec import metrics
 
-MEASURES: dict[str, Callable[[Pixels, Pixels], float]] = {  # all in dB
-    "RGB-PSNR": metrics.psnr,
-    "Y-PSNR": metrics.psnr_y,
-    "MS-SSIM": lambda a, b: metrics.decibel(metrics.ms_ssim(a, b)),
-}
+__all__ = ["Comparison", "Doubt", "Rates", "bd_rate", "bd_rates"]
 
-PSNR, MS_SSIM = Tcodec(tune="psnr"), Tcodec(tune="ms-ssim")
-CODECS: tuple[Codec, ...] = (Jpeg(), Tcodec(tables="jpeg"), PSNR, MS_SSIM)
+MEAN = "mean"  # stands in the place of a source for all of them together
 
-Point = dict[str, float]  # "quality" (the codec's setting), "bytes", "bpp", and each of MEASURES
-Curves = dict[str, dict[str, list[Point]]]  # codec, photo: points
+Matrix = list[list[float | None]]  # of codecs in the order of the comparison, [test][anchor]: percent
 
 
-def draw(codec: Codec, photo: Pixels, qualities: Sequence[float] = ()) -> list[Point]:
-    """Return the curve of a codec for a photo, at its own ladder of qualities or at others."""
-    points = []
-    for quality in qualities or codec.ladder:
-        data = codec.encode(photo, quality)
-        decoded = codec.decode(data)
-        point = {"quality": quality, "bytes": len(data), "bpp": 8 * len(data) / (photo.shape[0] * photo.shape[1])}
-        points.append(point | {name: measure(photo, decoded) for name, measure in MEASURES.items()})
-    return points
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured of pictures, or of clips.
 
-
-def measure(photos: Mapping[str, Pixels], codecs: Sequence[Codec]) -> Curves:
-    """Draw the curves of all codecs for all photos."""
-    curves: Curves = {codec.name: {} for codec in codecs}
-    for name, photo in tqdm(photos.items(), disable=None):
-        for codec in codecs:
-            curves[codec.name][name] = draw(codec, photo)
-    return curves
-
-
-def bd_rate(anchor: Sequence[Point], test: Sequence[Point], measure: str) -> float:
-    """Return the bits that a curve needs beyond those of another, in percent, by one of MEASURES."""
-    rates = [[(point["bytes"], point[measure]) for point in curve] for curve in (anchor, test)]
-    return metrics.bd_rate(*rates)
-
-
-def bd_rates(curves: Curves, anchor: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Return BD-rates in percent by codec, measure and photo; the photo "mean" is their mean."""
-    rates: dict[str, dict[str, dict[str, float]]] = {}
-    for codec, photos in curves.items():
-        rates[codec] = {}
-        for measure in MEASURES:
-            each = {photo: bd_rate(curves[anchor][photo], points, measure) for photo, points in photos.items()}
-            rates[codec][measure] = each | {"mean": mean(each.values())}
-    return rates
-
-
-def report(curves: Curves) -> harness.Report:
-    """Compare all curves with those of JPEG."""
-    rates = bd_rates(curves, Jpeg.name)
-    means = [[codec, *(f"{by[measure]['mean']:+.1f}" for measure in MEASURES)] for codec, by in rates.items()]
-    parts = ["BD-rate against JPEG, %, mean:", "", harness.table(["codec", *MEASURES], means), ""]
-    for measure in MEASURES:
-        photos = rates[Jpeg.name][measure]
-        each = [[photo, *(f"{by[measure][photo]:+.1f}" for by in rates.values())] for photo in photos]
-        parts += [f"BD-rate against JPEG by {measure}, %:", "", harness.table(["photo", *rates], each), ""]
-    parts += [f"{codec} at {_span(list(photos.values()))}" for codec, photos in curves.items()]
-    psnr, ms_ssim = rates[PSNR.name]["RGB-PSNR"]["mean"], rates[MS_SSIM.name]["MS-SSIM"]["mean"]
-    return harness.Report(
-        "curves",
-        "\n".join(parts),
-        [
-            harness.Target("BD-rate by RGB-PSNR against JPEG, tune=psnr", psnr, "at most", -20, "%"),
-            harness.Target("BD-rate by MS-SSIM against JPEG, tune=ms-ssim", ms_ssim, "at most", -5, "%"),
-        ],
-        {"curves": curves, "bd_rates": rates},
-    )
-
-
-def _span(photos: Sequence[Sequence[Point]]) -> str:
-    """Say at which qualities curves were drawn, and the bits per pixel at their ends."""
-    qualities = " ".join(f"{point['quality']:g}" for point in photos[0])
-    low, high = (mean(points[end]["bpp"] for points in photos) for end in (0, -1))
-    return f"quality {qualities}: {low:.2f} to {high:.2f} bpp"
-
-
-def mean_points(photos: Mapping[str, Sequence[Point]]) -> list[Point]:
-    """Return the mean of all photos, point by point."""
-    steps = zip(*photos.values(), strict=True)  # one rung of the ladder, all photos
-    return [{key: mean(point[key] for point in step) for key in step[0]} for step in steps]
-
-
-def plot(curves: Mapping[str, Sequence[Point]], measures: Sequence[str], rate: str, file: Path) -> None:
-    """Draw a curve for each codec, with a panel for each measure.
-
-    Parameters
+    Attributes
     ----------
-    curves : dict of str to list of Point
-    measures : sequence of str
-        Keys of the points, for the vertical axes, in dB.
-    rate : str
-        Key of the points, for the horizontal axes.
-    file : Path
+    video : bool
+        Whether it is of clips.
+    sources, codecs, measures : sequence of str
+        Their names.
+    versions : mapping of str to str
+        Of each codec.
+    sizes : mapping of str to dict
+        "width", "height", "frames" and "pixels" of each source.
+    rows : sequence of dict
+        A point for each "source", "codec" and "quality": "bytes", "bpp", each of the measures, and times.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow to load, and not always wanted
-    from matplotlib.ticker import LogLocator, StrMethodFormatter  # noqa: PLC0415
 
-    figure = Figure(figsize=(5 * len(measures), 5), layout="constrained")
-    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
-        for codec, points in curves.items():
-            axes.plot([point[rate] for point in points], [point[measure] for point in points], ".-", label=codec)
-        axes.set(xlabel=rate, ylabel=f"{measure}, dB", xscale="log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(file)
+    video: bool
+    sources: Sequence[str]
+    codecs: Sequence[str]
+    measures: Sequence[str]
+    versions: Mapping[str, str]
+    sizes: Mapping[str, Mapping[str, int]]
+    rows: Sequence[Row]
+
+    @property
+    def kind(self) -> str:
+        """What the sources are, in one word."""
+        return "clips" if self.video else "pictures"
+
+    def curve(self, source: str, codec: str) -> list[Row]:
+        """Return the points of a codec for a source, in the order of its ladder; as many as could be measured."""
+        return self._curves.get((source, codec), [])
+
+    @cached_property
+    def _curves(self) -> dict[tuple[str, str], list[Row]]:
+        curves: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            curves.setdefault((row["source"], row["codec"]), []).append(row)
+        return curves
+
+    def complete(self, codec: str) -> list[str]:
+        """Return the sources that a codec was measured on at all steps of its ladder."""
+        curves = {source: self.curve(source, codec) for source in self.sources}
+        steps = max(map(len, curves.values()))
+        return [source for source, curve in curves.items() if curve and len(curve) == steps]
+
+    def mean_curve(self, codec: str) -> list[Row]:
+        """Return the mean of a codec's complete curves, point by point."""
+        curves = [self.curve(source, codec) for source in self.complete(codec)]
+        return [
+            {key: mean(row[key] for row in step) for key in step[0] if key not in ("source", "codec")}
+            for step in zip(*curves, strict=True)
+        ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    parser = harness.command_line(__doc__)
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves, a PNG for example")
-    arguments = parser.parse_args(argv)
-    photos = harness.load_photos(arguments.folder, arguments.every)
-    curves = measure(photos, CODECS)
-    if arguments.plot:
-        plot({codec: mean_points(drawn) for codec, drawn in curves.items()}, list(MEASURES), "bpp", arguments.plot)
-    return harness.finish(report(curves), arguments.json)
+class Doubt(NamedTuple):
+    """What makes a BD-rate doubtful, or impossible.
+
+    Attributes
+    ----------
+    measure, test, anchor : str
+    reason : str
+    sources : list of str
+        Those it holds for.
+    """
+
+    measure: str
+    test: str
+    anchor: str
+    reason: str
+    sources: list[str]
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.test} against {self.anchor} by {self.measure}: {self.reason} ({', '.join(self.sources)})"
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+class Rates(NamedTuple):
+    """BD-rates of everyone against everyone.
+
+    Attributes
+    ----------
+    matrices : dict of str to dict of str to Matrix
+        By measure and source; that of "mean" has the means over the sources that both codecs have. None where there is
+        no BD-rate.
+    doubts : list of Doubt
+    """
+
+    matrices: dict[str, dict[str, Matrix]]
+    doubts: list[Doubt]
+
+
+def bd_rate(anchor: Sequence[Row], test: Sequence[Row], measure: str) -> float:
+    """Return the bits that a curve needs beyond those of another, in percent, by one of the measures.
+
+    Errors and warnings are those of `codec.metrics.bd_rate`.
+    """
+    curves = [[(row["bytes"], for_curves(measure, row[measure])) for row in curve] for curve in (anchor, test)]
+    return metrics.bd_rate(*curves)
+
+
+def bd_rates(comparison: Comparison) -> Rates:
+    """Compare all codecs with all others, by all measures."""
+    codecs = comparison.codecs
+    curves = {pair: comparison.curve(*pair) for pair in product(comparison.sources, codecs)}
+    matrices: dict[str, dict[str, Matrix]] = {}
+    doubts: dict[tuple[str, str, str, str], list[str]] = {}
+    for measure in comparison.measures:
+        of_sources: dict[str, Matrix] = {}
+        for source in comparison.sources:
+            of_sources[source] = [[None] * len(codecs) for _ in codecs]
+            for (i, test), (j, anchor) in product(enumerate(codecs), repeat=2):
+                rate, reasons = _judge(curves[source, anchor], curves[source, test], measure)
+                of_sources[source][i][j] = rate
+                for reason in reasons:
+                    doubts.setdefault((measure, test, anchor, reason), []).append(source)
+        matrices[measure] = {MEAN: _mean(list(of_sources.values())), **of_sources}
+    return Rates(matrices, [Doubt(*key, sources) for key, sources in doubts.items()])
+
+
+def _judge(anchor: Sequence[Row], test: Sequence[Row], measure: str) -> tuple[float | None, list[str]]:
+    """Return a BD-rate, and what is to be said against it."""
+    if anchor is test:
+        return 0.0, []
+    if not anchor or not test:
+        return None, []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", metrics.CurveWarning)
+            rate = bd_rate(anchor, test, measure)
+    except ValueError as error:  # too few points, no overlap, two points of the same quality
+        return None, [f"no BD-rate, {str(error).partition(':')[0]}"]
+    overlaps = {"the curves share little of their qualities" for w in caught if w.category is metrics.OverlapWarning}
+    falling = {"rate does not grow with quality" for w in caught if w.category is metrics.CurveWarning}
+    return rate, sorted(overlaps | falling)
+
+
+def _mean(matrices: Sequence[Matrix]) -> Matrix:
+    """Average matrices, cell by cell, over those that have a value there."""
+
+    def average(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return mean(known) if known else None
+
+    return [[average(values) for values in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)]

@@ -1,48 +1,32 @@
 """What all benchmarks share: photos, clips, CPU time, targets, tables, and the command line around them."""
 
 import argparse
-import contextlib
 import importlib.metadata
-import itertools
 import json
-import lzma
 import platform
-import resource
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal
 
-import imageio_ffmpeg
 import numpy as np
-from PIL import Image, features
 
-from benchmarks.rivals import Pixels
-from benchmarks.video_rivals import Footage
+from benchmarks.sources import Footage, Pixels, find_sources, load_clip
 
 __all__ = [
     "Report",
     "Target",
-    "child_cpu_seconds",
     "clip_name",
     "clips_command_line",
     "command_line",
-    "cpu_seconds",
     "environment",
     "finish",
-    "load_clip",
     "load_clips",
     "load_photos",
     "table",
 ]
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
 TARGET_HEADER = ["figure", "measured", "target", ""]
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -107,45 +91,24 @@ def load_photos(folder: Path, every: int = 1) -> dict[str, Pixels]:
     Parameters
     ----------
     folder : Path
-        Files that are no pictures, by their suffix, are passed over.
     every : int
         Load the first photo and each `every`-th after it, in the order of their names.
 
     Returns
     -------
-    dict of str to (H, W, 3) uint8 array
-        Names without suffix, and pixels as RGB; alpha is ignored.
+    dict of str to (H, W) or (H, W, 3) uint8 array
+        Names without suffix, and pixels without alpha.
 
     Raises
     ------
     SystemExit
         If there are none.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[::every]
-    if not paths:
-        raise SystemExit(f"no photos in {folder}")
-    photos = {}
-    for path in paths:
-        with Image.open(path) as picture:
-            photos[path.stem] = np.asarray(picture.convert("RGB"))
-    return photos
-
-
-def load_clip(path: Path, frames: int | None = None) -> Footage:
-    """Load a clip: any video file that `codec.clips` opens, also inside `.xz`.
-
-    Parameters
-    ----------
-    path : Path
-    frames : int, optional
-        Load no more than these.
-    """
-    from codec.clips import open_clip  # noqa: PLC0415  loads PyAV, which benchmarks of images do without
-
-    with contextlib.ExitStack() as stack:
-        source = cast(BinaryIO, stack.enter_context(lzma.open(path))) if path.suffix == ".xz" else path
-        clip = stack.enter_context(open_clip(source))
-        return Footage(clip.format, [planes for planes, _ in itertools.islice(clip, frames)])
+    found = find_sources([str(folder)])
+    photos = [source for source in found.sources if not source.video][::every]
+    if not photos:
+        raise SystemExit("\n".join(["no photos", *found.problems]))
+    return {photo.name: photo.load() for photo in photos}
 
 
 def clip_name(path: Path) -> str:
@@ -158,27 +121,8 @@ def load_clips(paths: Iterable[Path], frames: int | None = None) -> dict[str, Fo
     return {clip_name(path): load_clip(path, frames) for path in paths}
 
 
-def cpu_seconds(
-    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> tuple[Result, float]:
-    """Call a function; return its result and the CPU time that it took in this process, of all threads together."""
-    start = time.process_time()
-    result = work(*args, **kwargs)
-    return result, time.process_time() - start
-
-
-def child_cpu_seconds(
-    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> tuple[Result, float]:
-    """Call a function; return its result and the CPU time of the processes that it started and waited for."""
-    start = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = work(*args, **kwargs)
-    end = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return result, end.ru_utime - start.ru_utime + end.ru_stime - start.ru_stime
-
-
 def environment() -> dict[str, str]:
-    """Return the machine and the versions behind the figures."""
+    """Return the machine and the versions behind the figures; codecs tell their own."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "cpu": _cpu_model(),
@@ -186,16 +130,7 @@ def environment() -> dict[str, str]:
         "numpy": np.__version__,
         blas["name"]: blas["version"],
         "pillow": importlib.metadata.version("pillow"),
-        "libjpeg-turbo": str(features.version("libjpeg_turbo")),
-        "ffmpeg": _ffmpeg_version(),
     }
-
-
-def _ffmpeg_version() -> str:
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_version())
-    except (RuntimeError, OSError):
-        return "not installed"
 
 
 def _cpu_model() -> str:

@@ -12,7 +12,8 @@ from statistics import mean
 from tqdm import tqdm
 
 from benchmarks import harness
-from benchmarks.rivals import Jpeg, Pixels, Tcodec
+from benchmarks.picture_codecs import Jpeg, Tcodec
+from benchmarks.sources import Pixels
 from codec import metrics
 
 QUALITIES = (50, 75, 90)

@@ -18,16 +18,21 @@ from unittest.mock import patch
 
 from tqdm import tqdm
 
-from benchmarks import curves, harness
-from benchmarks.rivals import Jpeg, Pixels, Tcodec
+from benchmarks import harness
+from benchmarks.cells import Row, point
+from benchmarks.codecs import PictureCodec
+from benchmarks.curves import bd_rate
+from benchmarks.picture_codecs import Jpeg, Tcodec
+from benchmarks.sources import Pixels
 from codec import quantize
 
 JPEG_QUALITIES = (10, 25, 45, 65, 80, 90)
 QUALITIES = (5, 12, 25, 45, 65, 82, 92, 96)  # reach beyond JPEG's, so that all BD-rates are over the same range
+MEASURES = ("psnr-rgb", "psnr-y", "ms-ssim")
 ROUNDS = 2  # over all constants
 STEP = 26.0  # of luma at quality 50, two frequencies from DC, where most of the bits are
 
-Rates = dict[str, float]  # BD-rate in percent by each of curves.MEASURES
+Rates = dict[str, float]  # BD-rate in percent by each of MEASURES
 Grids = Mapping[str, Sequence[float]]
 
 
@@ -61,7 +66,7 @@ GRIDS: dict[str, Grids] = {
     "flat": {"chroma": CHROMAS, "deadzone": DEADZONES},
     "sloped": {"slope": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6), "chroma": CHROMAS, "deadzone": DEADZONES},
 }
-JUDGES = {"flat": ("RGB-PSNR", "Y-PSNR"), "sloped": ("RGB-PSNR", "Y-PSNR", "MS-SSIM")}
+JUDGES = {"flat": ("psnr-rgb", "psnr-y"), "sloped": MEASURES}
 
 
 def search(judge: Callable[[Constants], float], grids: Grids) -> list[Constants]:
@@ -90,6 +95,11 @@ def search(judge: Callable[[Constants], float], grids: Grids) -> list[Constants]
     return sorted(tried, key=tried.__getitem__)
 
 
+def draw(codec: PictureCodec, photo: Pixels, qualities: Sequence[float]) -> list[Row]:
+    """Return the curve of a codec for a photo."""
+    return [point(codec, photo, quality, MEASURES) for quality in qualities]
+
+
 class Bench:
     """Measures tables by their mean BD-rate against JPEG.
 
@@ -100,14 +110,14 @@ class Bench:
 
     def __init__(self, photos: Sequence[Pixels]) -> None:
         self.photos = photos
-        self.anchors = [curves.draw(Jpeg(), photo, JPEG_QUALITIES) for photo in photos]
+        self.anchors = [draw(Jpeg(), photo, JPEG_QUALITIES) for photo in photos]
 
     def rates(self, name: str, table: quantize.Table) -> Rates:
         """Return the BD-rates with a table in the place of the one of that name."""
         with patch.dict(quantize.TABLES, {name: table}):
-            drawn = [curves.draw(Tcodec(tables=name), photo, QUALITIES) for photo in self.photos]
+            drawn = [draw(Tcodec(tables=name), photo, QUALITIES) for photo in self.photos]
         pairs = list(zip(self.anchors, drawn, strict=True))
-        return {measure: mean(curves.bd_rate(*pair, measure) for pair in pairs) for measure in curves.MEASURES}
+        return {measure: mean(bd_rate(*pair, measure) for pair in pairs) for measure in MEASURES}
 
 
 def tune(name: str, bench: Bench) -> tuple[str, dict[str, Any]]:

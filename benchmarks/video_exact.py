@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from tqdm import tqdm
 
 from benchmarks import exact, harness
-from benchmarks.video_rivals import Footage, write_tvid
+from benchmarks.sources import Footage
+from benchmarks.video_codecs import write_tvid
 from codec.frames import Planes
 
 QUALITIES = (10, 30, 50, 70, 90)

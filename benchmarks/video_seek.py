@@ -16,12 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import codec
 from benchmarks import harness
-from benchmarks.video_rivals import GOP, Footage, write_tvid
-from benchmarks.video_speed import lengthen
+from benchmarks.cells import cpu_seconds
+from benchmarks.sources import Footage, lengthen, load_clip
+from benchmarks.video_codecs import GOP, write_tvid
 from codec.frames import Planes
 
 SEEKS = 40
@@ -107,7 +109,7 @@ def fetch(path: Path) -> Measured:
         work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> tuple[Result, Cost]:
         before = file.count
-        result, seconds = harness.cpu_seconds(work, *args, **kwargs)
+        result, seconds = cpu_seconds(work, *args, **kwargs)
         return result, Cost(seconds, file.count - before)
 
     def play(frames: int) -> None:
@@ -163,8 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="video file, may end in .xz")
     parser.add_argument("--minutes", type=float, default=10, help="length of the video")
     arguments = parser.parse_args(argv)
-    footage = harness.load_clip(arguments.clip)
-    with TemporaryDirectory() as folder:
+    footage = load_clip(arguments.clip)
+    with TemporaryDirectory() as folder, threadpool_limits(1):
         path = Path(folder, "long.tvid")
         encode(footage, round(60 * arguments.minutes * float(footage.format.rate)), path)
         return harness.finish(report(harness.clip_name(arguments.clip), fetch(path)), arguments.json)

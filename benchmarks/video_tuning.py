@@ -15,13 +15,16 @@ from unittest.mock import patch
 
 from tqdm import tqdm
 
-from benchmarks import curves, harness
-from benchmarks.curves import Point
-from benchmarks.video_curves import MEASURES, draw
-from benchmarks.video_rivals import Footage, TcodecVideo
+from benchmarks import harness
+from benchmarks.cells import Row, point
+from benchmarks.curves import bd_rate
+from benchmarks.sources import Footage
+from benchmarks.video_codecs import TcodecVideo
 from codec import deblock, decide, group_encoder, rdo, reconstruct
 
 FACTORS = (0.85, 1.15)
+LADDER = (30, 50, 70, 85)  # fewer qualities than usual: a search tries many constants
+MEASURES = ("psnr-y", "psnr-yuv")
 
 
 class Constant(NamedTuple):
@@ -39,10 +42,9 @@ class Constant(NamedTuple):
     replaced: Callable[[float], AbstractContextManager[object]]
 
 
-class Coarser(TcodecVideo):
-    """The codec with fewer qualities: a search tries many constants."""
-
-    ladder = (30, 50, 70, 85)
+def draw(footage: Footage) -> list[Row]:
+    """Return the curve of the codec, with the constants that it has now."""
+    return [point(TcodecVideo(), footage, quality, MEASURES) for quality in LADDER]
 
 
 def constants() -> list[Constant]:
@@ -80,20 +82,17 @@ def _times(value: float, factor: float) -> float:
     return min(round(value * factor), value - 1) if factor < 1 else max(round(value * factor), value + 1)
 
 
-def rates(clips: Mapping[str, Footage], anchors: Mapping[str, list[Point]]) -> list[float]:
-    """Return the mean BD-rate in percent by each of MEASURES that all clips have."""
-    drawn = {name: draw(Coarser(), footage) for name, footage in clips.items()}
-    measures = [measure for measure in MEASURES if all(measure in curve[0] for curve in drawn.values())]
-    return [
-        mean(curves.bd_rate(anchors[name], curve, measure) for name, curve in drawn.items()) for measure in measures
-    ]
+def rates(clips: Mapping[str, Footage], anchors: Mapping[str, list[Row]]) -> list[float]:
+    """Return the mean BD-rate in percent by each of MEASURES."""
+    drawn = {name: draw(footage) for name, footage in clips.items()}
+    return [mean(bd_rate(anchors[name], curve, measure) for name, curve in drawn.items()) for measure in MEASURES]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     arguments = harness.clips_command_line(__doc__).parse_args(argv)
     clips = harness.load_clips(arguments.clips, arguments.frames)
-    anchors = {name: draw(Coarser(), footage) for name, footage in clips.items()}
+    anchors = {name: draw(footage) for name, footage in clips.items()}
     rows, data = [], {}
     for constant in tqdm(constants(), disable=None):
         tried = {}

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.bits import pack, pack_fixed, read_varint, unpack, unpack_fixed, write_varint
+from bitstreams.entropy import entropy_bits
 from bitstreams.errors import FormatError
 from bitstreams.huffman import MAX_STREAMS, decode_streams, encode_streams, read_section, take
 
@@ -168,6 +169,8 @@ class HuffmanDecoder:
     account : dict of str to (owners,) int64 arrays
         Bits of the symbols of each kind, and of "plain" bits, as far as they were read. What is left of the stream are
         tables, entry points and bits that fill up bytes.
+    plain_bits : int
+        All plain bits of the stream.
 
     Raises
     ------
@@ -187,7 +190,7 @@ class HuffmanDecoder:
             code_of[kind] = np.zeros(number, np.uint8)
             if codes > 1:
                 code_of[kind], at = _read_map(data, at, number, codes)
-        self._plain_bits, at = read_varint(data, at)
+        self.plain_bits, at = read_varint(data, at)
         self._plain_bits_read = 0
         streams: list[NDArray[np.uint8]] = []
         lengths: list[NDArray[np.uint8]] = []  # of the code words of each stream's symbols
@@ -197,8 +200,8 @@ class HuffmanDecoder:
             streams += decode_streams(data, section)
             lengths += [stream.code.lengths for stream in section]
         self._plain = data[at:]
-        if len(self._plain) != -(-self._plain_bits // 8):
-            raise FormatError(f"{len(self._plain)} bytes where {self._plain_bits} plain bits belong")
+        if len(self._plain) != -(-self.plain_bits // 8):
+            raise FormatError(f"{len(self._plain)} bytes where {self.plain_bits} plain bits belong")
         self._code_of = code_of
         self._left: dict[str, list[NDArray[np.uint8]]] = {}
         self._lengths: dict[str, list[NDArray[np.uint8]]] = {}
@@ -261,10 +264,21 @@ class HuffmanDecoder:
         if sum(stream.size for stream in self._left[kind]) < number:
             raise FormatError(f"too few symbols of {kind}")
 
+    def statistics(self) -> dict[str, tuple[int, float, int]]:
+        """Return, of the symbols of each kind that are still to be read: their number, their bound, their bits.
+
+        The bound is the Shannon entropy of the symbols behind each code; the bits are those of their code words.
+        """
+        found = {}
+        for kind, streams in self._left.items():
+            bits = sum(int(own.take(each).sum()) for own, each in zip(self._lengths[kind], streams, strict=True))
+            found[kind] = sum(each.size for each in streams), sum(map(entropy_bits, streams)), bits
+        return found
+
     def finish(self) -> None:
         """Raise FormatError if something is left."""
-        if self._plain_bits_read != self._plain_bits:
-            raise FormatError(f"{self._plain_bits - self._plain_bits_read} plain bits are left")
+        if self._plain_bits_read != self.plain_bits:
+            raise FormatError(f"{self.plain_bits - self._plain_bits_read} plain bits are left")
         for kind, left in self._left.items():
             if any(stream.size for stream in left):
                 raise FormatError(f"symbols of {kind} are left")

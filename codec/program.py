@@ -14,8 +14,9 @@ entry points:
     [project.entry-points."tcodec.commands"]
     mine = "my_package.my_module:add"
 
-Every parser has --quiet and --verbose already. A subcommand writes its payload and JSON to standard output and all else
-to standard error; for what goes wrong it raises CodecError or OSError, which become one line here.
+Every parser has --quiet and --verbose already, and `argv` among its arguments are the words of the command line. A
+subcommand writes its payload and JSON to standard output and all else to standard error; for what goes wrong it raises
+CodecError or OSError, which become one line here.
 
 Exit status: 0 done, 1 error, 2 usage, 3 decoded with losses.
 """
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         From argparse: for --help, --version and wrong usage (status 2).
     """
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words, argparse.Namespace(argv=words))
     try:
         with _cleaning_up():
             status: int = args.run(args)

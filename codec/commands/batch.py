@@ -54,6 +54,7 @@ __all__ = [
     "plan",
     "positive",
     "print_json",
+    "process_pool",
     "processes",
     "report",
     "run",
@@ -373,16 +374,23 @@ def _refuse_target(task: Task, force: bool) -> None:
     refuse_existing(task.target, force)
 
 
+def process_pool(number: int) -> ProcessPoolExecutor:
+    """Return a pool of so many processes, started when there is work for them.
+
+    They are spawned: forked ones would inherit the locks that threads of NumPy's BLAS hold, and BLAS as it is set up
+    here. One thread is enough for each of them: more would wait for each other.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return ProcessPoolExecutor(number, get_context("spawn"), _start_worker)
+
+
 @contextmanager
 def processes(number: int) -> Iterator[Executor | None]:
-    """Give so many processes to work in, started when there is work for them; nothing if one is enough."""
+    """Give so many processes to work in; nothing if one is enough."""
     if number == 1:
         yield None
         return
-    # Processes are spawned: forked ones would inherit the locks that threads of NumPy's BLAS hold, and BLAS as it is
-    # set up here. One thread is enough for each of them: more would wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    executor = ProcessPoolExecutor(number, get_context("spawn"), _start_worker)
+    executor = process_pool(number)
     try:
         yield executor
     except BrokenProcessPool as error:

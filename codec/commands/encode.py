@@ -26,7 +26,7 @@ from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, SIZE_LIMIT, encode_image,
 from codec.profiles import find_profile
 from codec.video import DEFAULT_KEYFRAME
 
-__all__ = ["add"]
+__all__ = ["VIDEOS", "add", "is_clip", "quality"]
 
 # fmt: off
 VIDEOS = frozenset([
@@ -64,7 +64,7 @@ def add(subparsers: Any) -> None:
     wish.add_argument(
         "-q",
         "--quality",
-        type=_quality,
+        type=quality,
         default=argparse.SUPPRESS,
         metavar="N",
         help=f"0 to 100, on JPEG's scale; hundredths count (default: {DEFAULT_QUALITY:g})",
@@ -150,7 +150,8 @@ def _add_options_of_videos(group: Any) -> None:
     )
 
 
-def _quality(text: str) -> float:
+def quality(text: str) -> float:
+    """Read a quality, for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -202,15 +203,17 @@ def _plan(args: argparse.Namespace) -> list[batch.Task]:
         raise CodecError(f"{args.output}: a video is made of one input; of several pictures, if that is their folder")
     if named is TVID and args.inputs[0] and Path(args.inputs[0]).is_dir():
         return [batch.Task(Path(args.inputs[0]), Path(args.output), video=True)]
-    return batch.plan(args.inputs, args.output, PICTURES | VIDEOS, lambda source: named or _kind(source))
+    return batch.plan(
+        args.inputs, args.output, PICTURES | VIDEOS, lambda source: named or (TVID if is_clip(source) else TJPG)
+    )
 
 
-def _kind(source: Path) -> batch.Kind:
-    """Tell what an input becomes that nothing is said about."""
+def is_clip(source: Path) -> bool:
+    """Tell whether an input that nothing is said about is a video, not a picture."""
     suffix, start = source.suffix.lower(), streams.first_bytes(source, len(Y4M))
     if suffix in VIDEOS or suffix == TVID.suffix or (start and Y4M.startswith(start)):
-        return TVID
-    return TVID if suffix in ANIMATIONS and _moves(source) else TJPG
+        return True
+    return suffix in ANIMATIONS and _moves(source)
 
 
 def _moves(source: Path) -> bool:

@@ -1,0 +1,162 @@
+"""The codecs that are compared: anything that turns frames into bytes, and back.
+
+A new codec is a new class, a child of `PictureCodec` or `VideoCodec` with a name, a ladder of qualities and three
+methods; it is found by being there. The rest, from the command line to the report, needs no word about it:
+
+    class Qoi(PictureCodec):
+        name = "qoi"
+        ladder = (0,)
+
+        def version(self) -> str: ...
+        def encode(self, frames, quality) -> bytes: ...
+        def decode(self, data) -> Pixels: ...
+
+All codecs work on one thread, and give the bytes of real files or streams.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from benchmarks.sources import Footage, Pixels
+from codec.commands.batch import explain
+
+__all__ = ["AnyCodec", "Codec", "NotInstalledError", "PictureCodec", "VideoCodec", "choose", "fingerprint", "known"]
+
+Frames = TypeVar("Frames", Pixels, Footage)
+
+
+class NotInstalledError(Exception):
+    """A codec is not installed; says what is missing."""
+
+
+class Codec(ABC, Generic[Frames]):
+    """What benchmarks need of a codec at one setting.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it, and what selects it: "avif" selects "avif-speed2" and "avif-speed6".
+    ladder : tuple of float
+        Qualities for a rate-distortion curve, on the codec's own scale, from coarse to fine. On photos of half a
+        megapixel they span about 0.1 to 3 bits a pixel, so that the curves of all codecs overlap.
+    grain : float
+        The smallest difference of two qualities that matters.
+    """
+
+    name: str
+    ladder: tuple[float, ...]
+    grain: ClassVar[float] = 1
+
+    @classmethod
+    def variants(cls) -> Iterable[Self]:
+        """Return the settings at which the codec is compared, each with a name of its own; one, as it is."""
+        return [cls()]
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return name and version of what does the work, or raise NotInstalledError."""
+
+    @abstractmethod
+    def encode(self, frames: Frames, quality: float) -> bytes:
+        """Return the bytes of a whole file.
+
+        Parameters
+        ----------
+        frames : (H, W) or (H, W, 3) uint8 array, or Footage
+            A picture, gray or RGB; or the frames of a clip.
+        quality : float
+            On the codec's own scale.
+        """
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Any:
+        """Return what is in a file that `encode` made: a picture, gray or RGB, or a list of the planes of frames."""
+
+
+class PictureCodec(Codec[Pixels]):
+    """A codec for pictures."""
+
+
+class VideoCodec(Codec[Footage]):
+    """A codec for clips."""
+
+
+AnyCodec = PictureCodec | VideoCodec
+
+
+def known(kind: type[AnyCodec]) -> dict[str, AnyCodec]:
+    """Return all codecs of a kind by their names, in the order in which their modules have them."""
+    for module in ("benchmarks.picture_codecs", "benchmarks.video_codecs"):
+        importlib.import_module(module)
+    return {codec.name: codec for each in _concrete(kind) for codec in each.variants()}
+
+
+def _concrete(kind: type[AnyCodec]) -> Iterator[type[AnyCodec]]:
+    """Find the classes that descend from one and have a name: what others only share has none."""
+    if hasattr(kind, "name"):
+        yield kind
+    for child in kind.__subclasses__():
+        yield from _concrete(child)
+
+
+def choose(names: Sequence[str], kind: type[AnyCodec]) -> tuple[list[AnyCodec], list[str]]:
+    """Choose codecs of a kind.
+
+    Parameters
+    ----------
+    names : sequence of str
+        A name selects the codec that is called so, and those whose names go on after it with "-".
+
+    Returns
+    -------
+    chosen : list of Codec
+        Those that are installed, in the order of the names.
+    left_out : list of str
+        A line for each that is not.
+    """
+    chosen: dict[str, AnyCodec] = {}
+    left_out = []
+    for name in names:
+        for codec in known(kind).values():
+            if f"{codec.name}-".startswith(f"{name}-") and codec.name not in chosen:
+                try:
+                    codec.version()
+                    chosen[codec.name] = codec
+                except NotInstalledError as error:
+                    left_out.append(f"{codec.name}: {explain(error)}")
+    return list(chosen.values()), left_out
+
+
+@cache
+def fingerprint(*packages: str) -> str:
+    """Return a version of this project's own code: of its release, and a hash of the source files as they are now.
+
+    Parameters
+    ----------
+    *packages : str
+        Names of packages or modules whose files count.
+    """
+    digest = hashlib.sha256()
+    for package in packages:
+        file = Path(inspect.getfile(importlib.import_module(package)))
+        files = sorted(file.parent.rglob("*")) if file.name == "__init__.py" else [file]
+        for each in files:
+            if each.is_file() and "__pycache__" not in each.parts:
+                digest.update(each.name.encode() + each.read_bytes())
+    return f"tcodec {_release()}, code {digest.hexdigest()[:12]}"
+
+
+def _release() -> str:
+    try:
+        return version("tcodec")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,120 @@
+"""Pictures to look at side by side: what each codec makes of a source at the same number of bits a pixel.
+
+The rate is one that all codecs reach, a third of the way, in octaves, from the lowest that they have in common to the
+highest: low enough for differences to be seen. What is shown is the middle of the picture, or of the middle frame.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.cells import Row, key_of
+from benchmarks.codecs import AnyCodec, fingerprint
+from benchmarks.curves import Comparison
+from benchmarks.distortion import measure
+from benchmarks.matching import match_rate, rate_of
+from benchmarks.sources import Footage, Pixels, Source
+from codec.frames import to_rgb
+
+__all__ = ["Crop", "common_rate", "crops_of", "original"]
+
+SIDE = 160  # pixels, at most
+
+
+class Crop(NamedTuple):
+    """What a codec makes of a source at some bits a pixel.
+
+    Attributes
+    ----------
+    source : Source
+    codec : Codec
+    version : str
+        Of the codec.
+    bpp : float
+        What is wanted.
+    known : tuple of (quality, bpp)
+        Points of the codec's curve.
+    measure : str
+        What the caption tells.
+    """
+
+    source: Source
+    codec: AnyCodec
+    version: str
+    bpp: float
+    known: tuple[tuple[float, float], ...]
+    measure: str
+
+    @property
+    def key(self) -> str:
+        """A hash of all that the outcome depends on, as for a cell."""
+        code = fingerprint(type(self.codec).__module__, __name__, "benchmarks.matching", "codec.metrics")
+        source = self.source.digest, self.source.frames
+        return key_of(*source, self.codec.name, self.version, self.bpp, self.known, self.measure, code)
+
+    def run(self) -> Row:
+        """Find the quality, encode and decode; return "bpp", "caption" and "picture", a data URL."""
+        frames = self.source.load()
+        _, [data] = match_rate(self.codec, [frames], self.bpp, dict(self.known))
+        decoded = self.codec.decode(data)
+        measured = measure(frames, decoded, [self.measure])[self.measure]
+        return {
+            "bpp": rate_of([data], [frames]),
+            "caption": f"{self.measure} {measured:.4g}",
+            "picture": _data_url(_middle(frames, decoded)),
+        }
+
+
+def common_rate(comparison: Comparison, source: str) -> float | None:
+    """Return the bits a pixel at which codecs are looked at side by side; None if their curves have none in common."""
+    curves = [[row["bpp"] for row in comparison.curve(source, codec)] for codec in comparison.codecs]
+    curves = [curve for curve in curves if curve]
+    if not curves:
+        return None
+    low, high = max(map(min, curves)), min(map(max, curves))
+    return float(f"{low ** (2 / 3) * high ** (1 / 3):.2g}") if low < high else None
+
+
+def crops_of(comparison: Comparison, sources: Sequence[Source], codecs: Sequence[AnyCodec]) -> list[Crop]:
+    """Return what is to be made of some sources: a crop for each codec that has a curve."""
+    crops: list[Crop] = []
+    for source in sources:
+        rate = common_rate(comparison, source.name)
+        if rate is None:
+            continue
+        for codec in codecs:
+            known = tuple((row["quality"], row["bpp"]) for row in comparison.curve(source.name, codec.name))
+            if known:
+                version = comparison.versions[codec.name]
+                crops.append(Crop(source, codec, version, rate, known, comparison.measures[0]))
+    return crops
+
+
+def original(source: Source) -> dict[str, Any]:
+    """Return the middle of a source as it is: "original", a data URL, and its "width" and "height"."""
+    frames = source.load()
+    middle = _middle(frames, frames.frames if isinstance(frames, Footage) else frames)
+    return {"original": _data_url(middle), "width": middle.shape[1], "height": middle.shape[0]}
+
+
+def _middle(frames: Pixels | Footage, decoded: Any) -> Pixels:
+    """Return the middle of a decoded picture, or of the middle frame of a clip."""
+    if isinstance(frames, Footage):
+        format, planes = frames.format, decoded[len(decoded) // 2]
+        decoded = to_rgb(planes, full_range=format.full_range, matrix=format.matrix)
+    height, width = decoded.shape[:2]
+    top, left = max(0, height - SIDE) // 2, max(0, width - SIDE) // 2
+    crop: Pixels = decoded[top : top + SIDE, left : left + SIDE]
+    return crop
+
+
+def _data_url(pixels: Pixels) -> str:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,212 @@
+"""`tcodec rd --entropy`: the Shannon bound, the Huffman bits and the bytes of files, side by side.
+
+A symbol of probability p is worth -log2 p bits, and the mean of that, the entropy, is what no code of single symbols
+gets below (`bitstreams.entropy`). Beside it stand the bits of the Huffman words that the file has in its place. Signs
+and mantissas have no statistics worth a code, and tables and the container no bound: they are counted as they are.
+
+Pictures and clips are shown before and after quantisation. "Before" is a file whose steps are all 1, with plain
+rounding: coefficients as whole numbers, which is all that the samples had. A .tjpg or .tvid file is shown as it is;
+what it was before quantisation, it does not know any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import codec
+from benchmarks import harness
+from benchmarks.sources import Footage, Pixels, find_sources
+from benchmarks.video_codecs import write_tvid
+from bitstreams.chunks import read_chunks
+from bitstreams.entropy import entropy_bits
+from bitstreams.errors import CodecError
+from bitstreams.symbols import HuffmanDecoder
+from codec import video
+from codec.commands import batch, streams
+from codec.syntax import KINDS
+
+__all__ = ["Part", "View", "run", "view_file", "view_frames"]
+
+FINEST = 100  # the quality at which all steps are 1
+
+
+class Part(NamedTuple):
+    """Symbols of a kind: how many there are, what they are worth, and what their code words take, in bits."""
+
+    symbols: int
+    bound: float
+    huffman: int
+
+    def plus(self, symbols: int, bound: float, huffman: int) -> Part:
+        """Return this part with more symbols."""
+        return Part(self.symbols + symbols, self.bound + bound, self.huffman + huffman)
+
+
+class View(NamedTuple):
+    """Where the bits of a file are.
+
+    Attributes
+    ----------
+    parts : dict of str to Part
+        By kinds of symbols.
+    plain : int
+        Bits that stand in the file as they are: signs and mantissas.
+    rest : int
+        Tables, entry points and the container.
+    levels : float or None
+        What the levels are worth one by one, each frequency of each plane by its own statistics; of pictures.
+    size : int
+        Bytes of the file.
+    pixels : int
+        Of all frames.
+    """
+
+    parts: dict[str, Part]
+    plain: int
+    rest: int
+    levels: float | None
+    size: int
+    pixels: int
+
+    @property
+    def bound(self) -> float:
+        """What all symbols and plain bits are worth."""
+        return sum(part.bound for part in self.parts.values()) + self.plain
+
+    @property
+    def huffman(self) -> int:
+        """What all code words and plain bits take."""
+        return sum(part.huffman for part in self.parts.values()) + self.plain
+
+
+def view_picture(data: bytes) -> View:
+    """Look at a `.tjpg` file of the baseline profile."""
+    trace = codec.trace_image(data)
+    parts: dict[str, Part] = {}
+    bits = trace.ledger.by(1)
+    for planes in (("Y",), ("Cb", "Cr"), ("A",)):  # that share their codes
+        own = [trace.planes[name] for name in planes if name in trace.planes]
+        for kind, symbols in (("DC", [p.dc_sizes for p in own]), ("AC", [p.ac_symbols for p in own])):
+            if own:
+                every = np.concatenate(symbols)
+                words = sum(trace.ledger.bits[name, f"{kind} code words"] for name in planes)
+                parts[f"{' '.join(planes)} {kind}"] = Part(every.size, entropy_bits(every), words)
+    plain = bits["signs"] + bits["mantissas"]
+    rest = 8 * len(data) - plain - sum(part.huffman for part in parts.values())
+    frequencies = [plane.levels.reshape(-1, 64).T for plane in trace.planes.values()]
+    levels = sum(entropy_bits(each) for plane in frequencies for each in plane)
+    return View(parts, plain, rest, levels, len(data), trace.header.width * trace.header.height)
+
+
+def view_video(data: bytes) -> View:
+    """Look at a `.tvid` file."""
+    parts = dict.fromkeys(KINDS, Part(0, 0.0, 0))
+    plain = frames = 0
+    header = None
+    for chunk in read_chunks(data, video.KIND):
+        if chunk.type == video.HEAD:
+            header = video.Header.from_bytes(chunk.payload)
+        if chunk.type == video.GROUP:
+            group, at = video.GroupHeader.from_bytes(chunk.payload)
+            frames += len(group.times)
+            coder = HuffmanDecoder(chunk.payload, at, KINDS)
+            plain += coder.plain_bits
+            for kind, found in coder.statistics().items():
+                parts[kind] = parts[kind].plus(*found)
+    if header is None:
+        raise CodecError("the header is missing")
+    rest = 8 * len(data) - plain - sum(part.huffman for part in parts.values())
+    return View(parts, plain, rest, None, len(data), frames * header.format.width * header.format.height)
+
+
+def view_frames(frames: Pixels | Footage, quality: float) -> dict[str, View]:
+    """Encode a picture or clip, and look at it before and after quantisation."""
+    if isinstance(frames, Footage):
+        files = []
+        for step, without in ((FINEST, {"level-choice", "cascade"}), (quality, set())):
+            file = io.BytesIO()
+            write_tvid(frames, file, quality=step, without=without)
+            files.append(file.getvalue())
+        views = [view_video(data) for data in files]
+    else:
+        before = codec.encode_image(frames, FINEST, tune="psnr", without={"deadzone"})
+        views = [view_picture(data) for data in (before, codec.encode_image(frames, quality))]
+    return dict(zip(("before", f"quality {quality:g}"), views, strict=True))
+
+
+def view_file(path: Path) -> dict[str, View]:
+    """Look at a `.tjpg` or `.tvid` file as it is."""
+    data = path.read_bytes()
+    return {"file": view_video(data) if streams.is_video(path) else view_picture(data)}
+
+
+def table(views: Mapping[str, View]) -> str:
+    """Lay views out side by side: numbers of symbols, bounds, bits, and how far above the bound they are."""
+    header = ["bits"]
+    for name in views:
+        header += [f"{name}: symbols", "Shannon", "Huffman", "above"]
+    columns = [_column(view) for view in views.values()]
+    labels = dict.fromkeys(label for column in columns for label in column)
+    return harness.table(header, [[label, *(cell for column in columns for cell in column[label])] for label in labels])
+
+
+def _column(view: View) -> dict[str, list[str]]:
+    """Return the four cells of a view in each row."""
+
+    def cells(bound: float | None, bits: int | None, symbols: str = "") -> list[str]:
+        both = bound and bits is not None
+        return [
+            symbols,
+            "" if bound is None else f"{bound:,.0f}",
+            "" if bits is None else f"{bits:,}",
+            f"{bits / bound - 1:+.1%}" if both else "",  # type: ignore[operator]
+        ]
+
+    rows = {kind: cells(part.bound, part.huffman, f"{part.symbols:,}") for kind, part in view.parts.items()}
+    rows |= {
+        "signs, mantissas": cells(view.plain, view.plain),
+        "all of these": cells(view.bound, view.huffman),
+        "tables, container": cells(None, view.rest),
+        "file": cells(view.bound, 8 * view.size),
+        "bytes of the file": cells(None, view.size),
+        "bits a pixel": ["", f"{view.bound / view.pixels:.3f}", f"{8 * view.size / view.pixels:.3f}", ""],
+    }
+    if view.levels is not None:
+        rows["levels one by one"] = cells(view.levels, None)
+    return rows
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at all inputs; return the exit status."""
+    coded = [name for name in args.inputs if Path(name).suffix.lower() in (".tjpg", ".tvid")]
+    found = find_sources([name for name in args.inputs if name not in coded], args.frames)
+    problems = list(found.problems)
+    records = {}
+    for name in coded:
+        try:
+            records[name] = view_file(Path(name))
+        except (CodecError, OSError) as error:
+            problems.append(batch.explain(error, name))
+    records |= {str(source.path): view_frames(source.load(), args.quality) for source in found.sources}
+    if args.json:
+        print(json.dumps({name: _record(views) for name, views in records.items()}, indent=1))
+    else:
+        print("\n\n".join(f"{name}\n\n{table(views)}" for name, views in records.items()))
+    for line in problems:
+        batch.say(f"tcodec: {line}")
+    return batch.FAILED if problems else 0
+
+
+def _record(views: Mapping[str, View]) -> dict[str, Any]:
+    """Return views as JSON can hold them."""
+    return {
+        name: {**view._asdict(), "parts": {kind: part._asdict() for kind, part in view.parts.items()}}
+        for name, view in views.items()
+    }

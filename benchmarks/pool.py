@@ -1,0 +1,164 @@
+"""Work on independent items in an executor, of whatever kind, so that nothing that happens to one is lost on others.
+
+An executor is any `concurrent.futures.Executor`: a pool of processes here, or a cluster's. A process may die over an
+item, when a library that it calls crashes; then nobody knows which of the items on their way it was. They are tried
+again one at a time: the one that dies alone is to blame, and all others are done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from bitstreams.errors import CodecError
+from codec.commands import batch
+
+__all__ = ["Crew", "Outcome", "cluster", "processes", "work_on"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Crew(NamedTuple):
+    """Whoever does the work.
+
+    Attributes
+    ----------
+    start : function of () -> Executor
+        Makes an executor, and another one if that breaks.
+    ahead : int
+        Items that may be on their way at a time: enough to keep all workers busy.
+    """
+
+    start: Callable[[], Executor]
+    ahead: int
+
+
+class Outcome(NamedTuple, Generic[Item, Result]):
+    """What came of an item: its result, or else what went wrong."""
+
+    item: Item
+    result: Result | None
+    error: str = ""
+
+
+def processes(number: int) -> Crew:
+    """Return a crew of so many processes on this machine."""
+    return Crew(partial(batch.process_pool, number), number + 1)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Crew]:
+    """Connect to a cluster of `dask.distributed`.
+
+    Parameters
+    ----------
+    address : str
+        Of its scheduler, such as "tcp://10.0.0.1:8786". The workers need this package, the same files under the same
+        paths, and one thread each (`dask worker --nthreads 1`), or timings would be of several cells at a time.
+
+    Raises
+    ------
+    CodecError
+        If there is no such cluster, or the package for it is not installed.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise CodecError("--cluster needs dask.distributed: pip install tcodec[cluster]") from error
+    try:
+        client: Any = Client(address, timeout=5, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise CodecError(f"no cluster at {address}: {error}") from error
+    with client:
+        threads = max(1, sum(client.nthreads().values()))
+        yield Crew(partial(client.get_executor, pure=False), 4 * threads)
+
+
+def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -> Iterator[Outcome[Item, Result]]:
+    """Work on all items.
+
+    Parameters
+    ----------
+    work : function of (item) -> result
+        A function at the top level of a module, so that other processes find it.
+    items : iterable
+    crew : Crew
+
+    Yields
+    ------
+    Outcome
+        As they come in, in any order.
+    """
+    waiting, suspects = deque(items), deque[Item]()
+    flying: dict[Future[Outcome[Item, Result]], Item] = {}
+    executor = crew.start()
+    try:
+        while waiting or suspects or flying:
+            try:
+                while (suspects and not flying) or (waiting and not suspects and len(flying) < crew.ahead):
+                    queue = suspects or waiting
+                    flying[executor.submit(_guarded, work, queue[0])] = queue[0]
+                    queue.popleft()
+            except BrokenExecutor:  # it broke since we last looked; what is on its way will tell, if there is anything
+                if not flying:
+                    executor = crew.start()
+                    continue
+            outcomes, broken = _collect(flying)
+            yield from outcomes
+            if broken:
+                executor.shutdown(wait=False)
+                executor = crew.start()
+                if len(broken) == 1:
+                    yield Outcome(broken[0], None, "the process that worked on it died")
+                else:
+                    suspects.extend(broken)
+    finally:
+        for future in flying:
+            future.cancel()
+        executor.shutdown(wait=False)
+
+
+def _collect(flying: dict[Future[Outcome[Item, Result]], Item]) -> tuple[list[Outcome[Item, Result]], list[Item]]:
+    """Wait for something to happen; take what is done from what is on its way.
+
+    Returns
+    -------
+    outcomes : list of Outcome
+    broken : list of items
+        If the executor broke: all that it has lost, which is also all that was on its way.
+    """
+    outcomes: list[Outcome[Item, Result]] = []
+    broken: list[Item] = []
+    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+    for future in done:
+        item = flying.pop(future)
+        try:
+            outcomes.append(future.result())
+        except (BrokenExecutor, CancelledError):
+            broken.append(item)
+        except Exception as error:  # of the executor, such as a cluster that gives an item up
+            outcomes.append(_failure(item, error))
+    if broken:
+        broken += flying.values()
+        flying.clear()
+    return outcomes, broken
+
+
+def _guarded(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+    """Work on an item; put what goes wrong into words here, since not every exception comes through to other processes.
+
+    Whatever a library raises concerns this item only.
+    """
+    try:
+        return Outcome(item, work(item))
+    except Exception as error:
+        return _failure(item, error)
+
+
+def _failure(item: Item, error: Exception) -> Outcome[Item, Result]:
+    return Outcome(item, None, f"{type(error).__name__}: {batch.explain(error)}")

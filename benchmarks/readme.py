@@ -1,0 +1,57 @@
+"""Write the tables of figures in README.md, from the results that are kept in `benchmarks/results`.
+
+    tcodec rd kodak/ -j 2 -o benchmarks/results/pictures         rate-distortion of pictures
+    tcodec rd akiyo.y4m foreman.y4m ... -o benchmarks/results/clips
+    tcodec rd kodak/ --ablate -o benchmarks/results/ablation
+    tcodec speed kodak/ foreman.y4m -o benchmarks/results/speed
+    python -m benchmarks.readme                                  the tables, into README.md
+
+A table stands between two comments, `<!-- table NAME -->` and `<!-- end -->`. A test asks that README.md has what this
+would write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ablation import tables
+from benchmarks.results import against, of_one
+from benchmarks.speed import speeds_table
+
+__all__ = ["TABLES", "main", "rewrite"]
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+
+TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "pictures": ("pictures/results.json", lambda document: against(document, "pictures", "jpeg")),
+    "clips": ("clips/results.json", lambda document: of_one(document, "clips", "tcodec")),
+    "ablation": ("ablation/results.json", lambda document: tables(document["ablation"])),
+    "speed of pictures": ("speed/speed.json", lambda document: speeds_table(document, "pictures")),
+    "speed of clips": ("speed/speed.json", lambda document: speeds_table(document, "clips")),
+}
+
+
+def rewrite(text: str) -> str:
+    """Return a document with its tables as the kept results have them."""
+
+    def table(match: re.Match[str]) -> str:
+        file, lay_out = TABLES[match[2]]
+        return f"{match[1]}\n\n{lay_out(json.loads((RESULTS / file).read_text()))}\n\n<!-- end -->"
+
+    return re.sub(r"(<!-- table ([^>]*) -->).*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    """Rewrite README.md."""
+    readme = ROOT / "README.md"
+    readme.write_text(rewrite(readme.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

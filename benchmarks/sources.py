@@ -1,0 +1,196 @@
+"""What codecs are compared on: pictures and clips, found on the command line and loaded as they are.
+
+A picture is compared in the samples of its file, RGB or gray. A clip is a video whose frames are compared as planes, in
+the sampling and range that its file has: nothing is converted on the way into a codec or back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import lzma
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.errors import CodecError, LimitError
+from codec.commands import batch
+from codec.commands.encode import VIDEOS, is_clip
+from codec.files import PICTURES, read_picture
+from codec.frames import Format, Planes
+
+__all__ = ["Footage", "Found", "Pixels", "Source", "find_sources", "lengthen", "load_clip"]
+
+PACKED = ".xz"  # a clip may be packed so, as raw ones often are
+LARGEST = 1 << 30  # samples of a clip in memory
+
+Pixels = NDArray[np.uint8]
+
+
+class Footage(NamedTuple):
+    """Frames in memory, and what they have in common."""
+
+    format: Format
+    frames: Sequence[Planes]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return len(self.frames) * self.format.width * self.format.height
+
+    def kilobits(self, size: int) -> float:
+        """Return the rate in kbit/s of a stream of so many bytes."""
+        return 8e-3 * size * float(self.format.rate) / len(self.frames)
+
+
+def lengthen(footage: Footage, length: int) -> Footage:
+    """Play footage forth and back until there are `length` frames; they share memory."""
+    frames = [*footage.frames, *footage.frames[-2:0:-1]]
+    return footage._replace(frames=list(islice(cycle(frames), length)))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture or a clip that codecs are compared on.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it.
+    path : Path
+    video : bool
+    digest : str
+        SHA-256 of the file: what was measured on another file of this name does not count.
+    frames : int, optional
+        Frames of a clip that are used, from the first one on; all by default.
+    """
+
+    name: str
+    path: Path
+    video: bool
+    digest: str
+    frames: int | None = None
+
+    def load(self) -> Any:
+        """Return its pixels or its Footage, as codecs of its kind take them.
+
+        Those of the last two sources are kept, since many codecs want them in turn.
+
+        Raises
+        ------
+        CodecError, OSError
+            If it cannot be read, or is not the file that the digest is of.
+        """
+        return _load(self)
+
+
+@lru_cache(maxsize=2)
+def _load(source: Source) -> Pixels | Footage:
+    if _digest(source.path) != source.digest:
+        raise CodecError(f"{source.path}: not the same file as when the measurements began")
+    if source.video:
+        return load_clip(source.path, source.frames)
+    pixels = read_picture(source.path).pixels
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):  # not all codecs have alpha, and no measure counts it
+        pixels = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3])
+    return pixels
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_clip(path: Path, frames: int | None = None) -> Footage:
+    """Load a clip: any video file that `codec.clips` opens, also inside `.xz`.
+
+    Parameters
+    ----------
+    path : Path
+    frames : int, optional
+        Load no more than these.
+
+    Raises
+    ------
+    CodecError
+        If it is no such file; LimitError if its frames would take more than `LARGEST` bytes.
+    """
+    from codec.clips import open_clip  # noqa: PLC0415  loads PyAV, which benchmarks of pictures do without
+
+    with contextlib.ExitStack() as stack:
+        file = cast(BinaryIO, stack.enter_context(lzma.open(path))) if path.suffix.lower() == PACKED else path
+        clip = stack.enter_context(open_clip(file))
+        loaded: list[Planes] = []
+        size = 0
+        for planes, _ in islice(clip, frames):
+            size += sum(plane.size for plane in planes)
+            if size > LARGEST:
+                raise LimitError(f"{path}: more than {LARGEST >> 20} MiB of frames; --frames {len(loaded)} takes fewer")
+            loaded.append(planes)
+        return Footage(clip.format, loaded)
+
+
+class Found(NamedTuple):
+    """What the inputs on a command line mean.
+
+    Attributes
+    ----------
+    sources : list of Source
+        In the order of the inputs, with names of their own.
+    problems : list of str
+        A line for each input that cannot be used.
+    notes : list of str
+        A line for each source of which only a part is compared.
+    """
+
+    sources: list[Source]
+    problems: list[str]
+    notes: list[str]
+
+
+def find_sources(inputs: Sequence[str], frames: int | None = None, report: Path | None = None) -> Found:
+    """Find what the inputs mean, and read each once to see that it can be.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files, and folders of them.
+    frames : int, optional
+        Frames of each clip that are used.
+    report : Path, optional
+        A folder that does not count where it lies inside of another: what an earlier call has drawn is no input.
+    """
+    paths: list[Path] = []
+    found = Found([], [], [])
+    for name in inputs:
+        try:
+            files = [path for path, _ in batch.find([name], PICTURES | VIDEOS | {PACKED})]
+            paths += [path for path in files if report is None or report.resolve() not in path.resolve().parents]
+        except CodecError as error:
+            found.problems.append(batch.explain(error, name))
+    paths = list(dict.fromkeys(paths))  # once, also if a file is named twice
+    stems = Counter(_stem(path) for path in paths)
+    for path in paths:
+        try:
+            video = path.suffix.lower() == PACKED or is_clip(path)
+            if video:
+                load_clip(path, frames)
+            elif read_picture(path).pixels.shape[2:] in ((2,), (4,)):
+                found.notes.append(f"{path}: alpha is not compared")
+            name = _stem(path) if stems[_stem(path)] == 1 else str(path)
+            found.sources.append(Source(name, path, video, _digest(path), frames if video else None))
+        except (CodecError, OSError, EOFError, lzma.LZMAError, MemoryError) as error:
+            found.problems.append(batch.explain(error, path))
+    return found
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file up to the first dot, as of `foreman.y4m.xz`."""
+    return path.name.partition(".")[0] or path.name

@@ -1,0 +1,136 @@
+"""A sweep: all cells of sources, codecs and qualities, measured by a crew, and kept in the report's folder.
+
+Every cell that is finished goes to `cells.jsonl` at once, a line of JSON each, under the hash of what was asked for. So
+a sweep that was interrupted goes on where it stopped, and one that is asked for again with another codec or picture
+measures only what is new. A line that was cut off, or whose cell is not asked for any more, does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from tqdm import tqdm
+
+from benchmarks.cells import Cell, Row
+from benchmarks.codecs import AnyCodec
+from benchmarks.pool import Crew, Outcome, work_on
+from benchmarks.sources import Source
+
+__all__ = ["Store", "Swept", "Work", "cells_of", "sweep"]
+
+
+class Work(Protocol):
+    """Something to be measured: a `Cell`, or a picture to be looked at."""
+
+    @property
+    def key(self) -> str: ...
+
+    def run(self) -> Row: ...
+
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+class Store:
+    """What was measured already: a file with a line for each cell.
+
+    Parameters
+    ----------
+    file : Path
+        Need not exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._rows: dict[str, Row] = {}
+        if file.exists():
+            for line in file.read_text().splitlines():
+                try:
+                    record = json.loads(line)
+                    self._rows[record["key"]] = record["row"]
+                except (ValueError, KeyError, TypeError):  # whoever wrote it was interrupted
+                    continue
+
+    def get(self, key: str) -> Row | None:
+        """Return what is known of a cell."""
+        return self._rows.get(key)
+
+    def put(self, key: str, row: Row) -> None:
+        """Keep a cell, in the file too. A line break comes first: the last line may have been cut off."""
+        self._rows[key] = row
+        with self._file.open("a") as file:
+            file.write("\n" + json.dumps({"key": key, "row": row}))
+
+
+class Swept(NamedTuple):
+    """What came of a sweep.
+
+    Attributes
+    ----------
+    rows : list of dict or None
+        Of each cell, in their order; None for those that could not be measured.
+    failures : list of str
+        A line for each of these.
+    measured : int
+        How many cells were measured now; the others were known.
+    """
+
+    rows: list[Row | None]
+    failures: list[str]
+    measured: int
+
+
+def cells_of(sources: Iterable[Source], codecs: Sequence[AnyCodec], measures: Sequence[str]) -> list[Cell]:
+    """Return the cells of all sources, all codecs and all steps of their ladders, source by source."""
+    versions = {codec.name: codec.version() for codec in codecs}
+    return [
+        Cell(source, codec, quality, tuple(measures), versions[codec.name])
+        for source in sources
+        for codec in codecs
+        for quality in codec.ladder
+    ]
+
+
+def sweep(
+    cells: Sequence[AnyWork], crew: Crew, store: Store, name: Callable[[AnyWork], str], *, bar: bool, unit: str
+) -> Swept:
+    """Measure all cells that the store does not know.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    crew : Crew
+    store : Store
+    name : function of (cell) -> str
+        What to call a cell that failed.
+    bar : bool
+        Whether to show progress, with the time that is left, if standard error is a terminal.
+    unit : str
+        What the bar counts.
+    """
+    keys = [cell.key for cell in cells]
+    found = {key: row for key in keys if (row := store.get(key)) is not None}
+    failures: dict[str, str] = {}
+    missing = [cell for cell, key in zip(cells, keys, strict=True) if key not in found]
+    with tqdm(total=len(cells), initial=len(found), unit=f" {unit}", disable=None if bar else True) as progress:
+        outcomes: Iterable[Outcome[Any, Row]] = work_on(_run, missing, crew)
+        for outcome in outcomes:
+            key = outcome.item.key
+            if outcome.result is None:
+                failures[key] = f"{name(outcome.item)}: {outcome.error}"
+            else:
+                store.put(key, outcome.result)
+                found[key] = outcome.result
+            progress.update()
+    return Swept(
+        [found.get(key) for key in keys],
+        [failures[key] for key in keys if key in failures],
+        len(missing) - len(failures),
+    )
+
+
+def _run(cell: Work) -> Row:
+    return cell.run()

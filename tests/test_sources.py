@@ -1,0 +1,125 @@
+"""Tests of what is compared: how inputs are found, named, loaded, and refused."""
+
+import dataclasses
+import lzma
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import sources
+from benchmarks.sources import Footage, find_sources, lengthen, load_clip
+from bitstreams.errors import CodecError, LimitError
+from tests.footage import RATE, equal, make_footage, write_y4m
+from tests.pictures import make_picture
+
+
+@pytest.fixture(scope="module")
+def footage():
+    return make_footage(48, 64, 5)
+
+
+@pytest.fixture(scope="module")
+def clip(footage, tmp_path_factory):
+    return write_y4m(tmp_path_factory.mktemp("clips") / "wave.cif.y4m", footage)
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def test_pictures_and_clips_are_found_and_loaded_as_they_are(clip, footage, tmp_path):
+    rgb, gray = make_picture(20, 30), make_picture(20, 31, 1)
+    save(tmp_path / "in" / "b.png", rgb)
+    save(tmp_path / "in" / "deeper" / "a.png", gray)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    packed = tmp_path / "packed.y4m.xz"
+    packed.write_bytes(lzma.compress(clip.read_bytes()))
+    found = find_sources([str(tmp_path / "in"), str(clip), str(packed)], frames=3)
+    assert [source.name for source in found.sources] == ["b", "a", "wave", "packed"]
+    assert [source.video for source in found.sources] == [False, False, True, True]
+    assert (found.problems, found.notes) == ([], [])
+    one, two, *clips = (source.load() for source in found.sources)
+    assert np.array_equal(one, rgb)
+    assert np.array_equal(two, gray)
+    for each in clips:
+        assert equal(each.frames, footage.frames[:3])
+        assert (each.format.width, each.format.height, each.format.rate) == (64, 48, RATE)
+
+
+def test_files_of_the_same_name_are_told_apart_and_a_file_counts_once(tmp_path):
+    one, other = (save(tmp_path / place / "x.png", make_picture(8, 8, seed=len(place))) for place in ("a", "bb"))
+    found = find_sources([str(one), str(other), str(one)])
+    assert [source.name for source in found.sources] == [str(one), str(other)]
+    assert found.sources[0].digest != found.sources[1].digest
+
+
+def test_a_report_inside_of_the_folder_is_no_input(tmp_path):
+    save(tmp_path / "x.png", make_picture(8, 8))
+    save(tmp_path / "report" / "curves" / "x.png", make_picture(8, 8, seed=1))
+    assert len(find_sources([str(tmp_path)]).sources) == 2
+    assert [source.name for source in find_sources([str(tmp_path)], report=tmp_path / "report").sources] == ["x"]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_left_out_and_said_to_be(channels, tmp_path):
+    pixels = make_picture(20, 30, channels)
+    path = save(tmp_path / "x.png", pixels)
+    found = find_sources([str(path)])
+    assert found.notes == [f"{path}: alpha is not compared"]
+    assert np.array_equal(found.sources[0].load(), pixels[..., 0] if channels == 2 else pixels[..., :3])
+
+
+def test_each_input_that_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path):
+    good = save(tmp_path / "good.png", make_picture(8, 8))
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(good.read_bytes()[:60])
+    torn = tmp_path / "torn.y4m.xz"
+    torn.write_bytes(lzma.compress(bytes(9999))[:-20])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "text.txt").write_text("")
+    missing = tmp_path / "missing.png"
+    found = find_sources([str(path) for path in (bad, torn, empty, missing, good)])
+    assert [source.name for source in found.sources] == ["good"]
+    for path, line in zip((empty, bad, torn, missing), found.problems, strict=True):
+        assert line.startswith(f"{path}: ")
+    assert "the folder has no files with" in found.problems[0]
+
+
+def test_frames_of_another_size_are_an_error_that_names_the_clip(tmp_path):
+    one, other = make_footage(16, 16, 2), make_footage(16, 32, 1)
+    clip = write_y4m(tmp_path / "clip.y4m", one)
+    clip.write_bytes(clip.read_bytes() + b"FRAME\n" + other.frames[0][0].tobytes()[:100])
+    [problem] = find_sources([str(clip)]).problems
+    assert problem.startswith(str(clip))
+
+
+def test_a_clip_that_is_too_large_for_memory_says_how_to_use_a_part(clip, monkeypatch):
+    monkeypatch.setattr(sources, "LARGEST", 3 * 64 * 48 * 3 // 2)
+    with pytest.raises(LimitError, match="--frames 3 takes fewer"):
+        load_clip(clip)
+    assert len(load_clip(clip, 3).frames) == 3
+
+
+def test_a_file_that_has_changed_is_not_measured(tmp_path):
+    path = save(tmp_path / "x.png", make_picture(8, 8))
+    [source] = find_sources([str(path)]).sources
+    save(path, make_picture(8, 8, seed=1))
+    with pytest.raises(CodecError, match="not the same file"):
+        dataclasses.replace(source, name="so that nothing is cached").load()
+
+
+def test_a_clip_is_played_forth_and_back():
+    abc = Footage(make_footage(8, 8, 0).format, ["a", "b", "c"])
+    assert "".join(lengthen(abc, 10).frames) == "abcbabcbab"
+    assert "".join(lengthen(abc, 2).frames) == "ab"
+    assert "".join(lengthen(abc._replace(frames=["a"]), 3).frames) == "aaa"
+
+
+def test_kilobits_are_those_of_a_second(footage):
+    # 5 frames of 30000/1001 a second; 1001 bytes
+    assert footage.kilobits(1001) == pytest.approx(8 * 1001 / 1000 * (30000 / 1001) / 5)
+    assert footage.pixels == 5 * 48 * 64

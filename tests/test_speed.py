@@ -1,0 +1,277 @@
+"""Tests of `tcodec speed`: that it times what it says, on frames so small that the figures mean nothing."""
+
+import itertools
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import memory, scaling, speed
+from benchmarks.matching import match_rate, rate_of
+from benchmarks.picture_codecs import Jpeg, Tcodec
+from benchmarks.sources import find_sources
+from benchmarks.stage_times import shares
+from benchmarks.video_codecs import Mpeg2, TcodecVideo
+from bitstreams import bits
+from codec import blocks, program
+from tests.footage import Coarse, CoarsePicture, make_footage, write_y4m
+from tests.pictures import make_picture
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return [make_picture(48, 96, seed=1), make_picture(64, 80, seed=2)]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, pictures):
+    path = tmp_path_factory.mktemp("inputs")
+    for name, picture in zip(("one", "two"), pictures, strict=True):
+        Image.fromarray(picture).save(path / f"{name}.png")
+    write_y4m(path / "wave.y4m", make_footage(32, 48, 4))
+    return path
+
+
+class Timed(CoarsePicture):
+    """A codec for which a clock is set forward: so many seconds for each pixel."""
+
+    def __init__(self, name, clock, encode, decode):
+        super().__init__(name)
+        self.clock, self.costs = clock, (encode, decode)
+
+    @classmethod
+    def variants(cls):
+        return []  # not to be found by name
+
+    def encode(self, frames, quality):
+        self.clock.now += self.costs[0] * frames.size
+        self.clock.calls.append((self.name, "encode", frames.shape))
+        return super().encode(frames, quality)
+
+    def decode(self, data):
+        decoded = super().decode(data)
+        self.clock.now += self.costs[1] * decoded.size
+        self.clock.calls.append((self.name, "decode", decoded.shape))
+        return decoded
+
+
+class Clock:
+    def __init__(self):
+        self.now, self.calls = 0.0, []
+
+    def cpu_seconds(self, work, *args):
+        start = self.now
+        return work(*args), self.now - start
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(speed, "cpu_seconds", clock.cpu_seconds)
+    return clock
+
+
+# Speeds -----------------------------------------------------------------------------------------------------
+
+
+def test_all_codecs_take_turns_on_each_picture(pictures, clock):
+    entrants = [speed.Entrant(Timed(name, clock, 1, 1), 8, pictures) for name in "ab"]
+    clock.calls.clear()
+    speed.measure(entrants, 2, bar=False)
+    one_round = list(itertools.product([picture.shape for picture in pictures], "ab", ["encode", "decode"]))
+    assert clock.calls == 2 * [(name, way, shape) for shape, name, way in one_round]
+
+
+def test_ratios_are_our_speed_by_the_others(pictures, clock):
+    entrants = [
+        speed.Entrant(Timed("ours", clock, 2e-6, 4e-6), 8, pictures),
+        speed.Entrant(Timed("other", clock, 1e-6, 8e-6), 8, pictures),
+    ]
+    ours, other = speed.summarize(entrants, [1.5, 1.4], speed.measure(entrants, 3, bar=False))
+    assert (ours.codec, ours.bpp, other.bpp) == ("ours", 1.5, 1.4)
+    # A pixel has three samples: 6 and 12 microseconds.
+    assert (ours.encode, ours.decode) == pytest.approx((1 / 6, 1 / 12))
+    assert other.encode == pytest.approx(1 / 3)
+    assert ours.encode_ratio == pytest.approx((1, 1, 1))
+    assert other.encode_ratio == pytest.approx((0.5, 0.5, 0.5))
+    assert other.decode_ratio == pytest.approx((2, 2, 2))
+
+
+def test_times_of_a_picture_are_medians_and_ranges_are_of_rounds(pictures):
+    entrants = [speed.Entrant(CoarsePicture(), 8, pictures) for _ in range(2)]
+    seconds = np.empty((2, 2, 2, 3))
+    seconds[0, 0] = [4, 4, 4], [6, 60, 6]  # ours: medians 4 and 6
+    seconds[1, 0] = [1, 2, 9], [3, 3, 3]  # the other: 2 and 3
+    seconds[:, 1] = 2.5
+    _, other = speed.summarize(entrants, [1, 1], seconds)
+    assert other.encode_ratio == pytest.approx((0.5, 5 / 64, 1.2))
+    assert other.encode == pytest.approx((48 * 96 + 64 * 80) / 1e6 / 5)
+
+
+def test_the_start_of_a_program_is_not_counted(monkeypatch):
+    def cpu_seconds(work, frames, *_):
+        count = len(frames.frames) if isinstance(frames, type(footage)) else counts[-1]
+        counts.append(count)
+        return frames, 0.5 + 0.02 * count
+
+    footage, counts = make_footage(16, 16, 101), []
+    monkeypatch.setattr(speed, "cpu_seconds", cpu_seconds)
+    assert speed.Entrant(Mpeg2(), 9, [footage]).run(0) == pytest.approx([2, 2])  # 100 frames more than one
+    assert speed.Entrant(Coarse(), 9, [footage]).run(0) == pytest.approx([2.52, 2.52])
+
+
+def test_others_are_timed_at_our_rate(pictures):
+    ours = Tcodec()
+    entrants, rates = speed.entrants([ours, Jpeg(), Tcodec(tune="psnr")], pictures, 60)
+    assert rates[0] == rate_of([ours.encode(picture, 60) for picture in pictures], pictures)
+    assert [entrant.codec.name for entrant in entrants] == ["tcodec-baseline", "jpeg", "tcodec-baseline-psnr"]
+    assert rates[2] == pytest.approx(rates[0], rel=0.01)  # hundredths of its quality count
+    assert rates[1] == pytest.approx(rates[0], rel=0.06)
+
+
+def test_hardly_any_quality_comes_closer_than_the_one_that_matches(pictures):
+    codec, wanted = Jpeg(), 1.3
+    quality, files = match_rate(codec, pictures, wanted, {5: 0.3, 92: 4.0})
+    assert files == [codec.encode(picture, quality) for picture in pictures]
+    error = abs(rate_of(files, pictures) - wanted)
+    others = ([codec.encode(picture, other) for picture in pictures] for other in range(5, 96))
+    assert sum(abs(rate_of(files, pictures) - wanted) < error for files in others) <= 1
+
+
+# Stages -----------------------------------------------------------------------------------------------------
+
+
+def test_time_counts_for_the_file_that_calls(monkeypatch):
+    def slow_split(pixels, *_):
+        end = time.perf_counter() + 0.15
+        while time.perf_counter() < end:
+            np.sort(np.arange(1000)[::-1])
+        return pixels
+
+    slow_split.__code__ = slow_split.__code__.replace(co_filename=blocks.__file__)
+    end_of_pack = bits.pack  # a real one, for the rest
+
+    def work():
+        slow_split(0)
+        for _ in range(20):
+            end_of_pack(np.arange(5000), np.full(5000, 13))
+
+    found = shares(work)
+    assert next(iter(found)) == "codec/blocks.py"
+    assert set(found) == {"codec/blocks.py", "bitstreams/bits.py"}
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_every_stage_of_the_codec_shows_up(pictures):
+    codec = Tcodec()
+    data = codec.encode(pictures[0], 75)
+    encoding, decoding = shares(lambda: codec.encode(pictures[0], 75)), shares(lambda: codec.decode(data))
+    for stage in ("codec/dct.py", "codec/quantize.py", "codec/color.py", "codec/scan.py", "bitstreams/huffman.py"):
+        assert encoding[stage] > 0.01
+    assert decoding["codec/dct.py"] > 0.01
+    assert list(encoding.values()) == sorted(encoding.values(), reverse=True)
+
+
+# Memory and scaling -----------------------------------------------------------------------------------------
+
+
+def allocate(megabytes):
+    return np.ones(megabytes * 10**6, np.uint8).nbytes
+
+
+def test_peak_is_that_of_the_process_that_did_the_work():
+    size, peak = memory.in_fresh_process(allocate, 300)
+    assert size == 300e6
+    assert 300 < peak < 600  # with interpreter and NumPy; KB or bytes would be far beyond
+    held = np.ones(200 * 10**6, np.uint8)  # what is held here does not count there
+    assert memory.in_fresh_process(allocate, 10)[1] < 200
+    assert held.any()
+
+
+def test_tiles_of_a_mosaic_are_mirrored_before_they_repeat():
+    photos = [make_picture(96, 128, seed=1), make_picture(112, 80, seed=2)]
+    picture = scaling.mosaic(photos, 80 * 4 + 30, 96 * 2 + 10)
+    assert picture.shape == (202, 350, 3)
+    tiles = [picture[y : y + 96, x : x + 80] for y in (0, 96) for x in range(0, 400, 80)]
+    one, two = photos[0][:, :80], photos[1][:96]
+    assert (tiles[0] == one).all()
+    assert (tiles[1] == two).all()
+    assert (tiles[2] == one[:, ::-1]).all()
+    assert (tiles[4] == one[::-1][:, :30]).all()  # cut off at the right edge
+    assert (tiles[7] == two[::-1, ::-1]).all()
+    assert (picture[192:, :80] == one[:10, ::-1]).all()  # the eleventh is like the third, and cut off at the bottom
+
+
+def test_scaling_makes_pictures_and_clips_of_the_sizes_that_are_wanted(inputs):
+    found = {source.name: source for source in find_sources([str(inputs)]).sources}
+    picture = scaling.make([found["one"], found["two"]], 0.06)
+    assert picture.shape == (200, 300, 3)
+    assert len(scaling.make([found["wave"]], 9).frames) == 9
+
+
+def test_scaling_measures_bytes_times_and_memory(inputs):
+    sources = find_sources([str(inputs / "one.png")]).sources
+    small, large = scaling.measure(sources, [(Tcodec(), 75)], [0.02, 3])
+    whole = scaling.make(sources, 3)
+    assert large.bytes == len(Tcodec().encode(whole, 75))
+    assert (small.codec, small.size, large.size) == ("tcodec-baseline", 0.02, 3)
+    assert large.encode > 5 * small.encode
+    assert large.decode > 5 * small.decode
+    assert large.encode_memory > small.encode_memory
+    assert large.decode_memory > small.decode_memory
+    [clip] = scaling.measure(find_sources([str(inputs / "wave.y4m")]).sources, [(TcodecVideo(), 75)], [6])
+    assert clip.bytes == len(TcodecVideo().encode(make_footage(32, 48, 4)._replace(
+        frames=[make_footage(32, 48, 4).frames[i] for i in (0, 1, 2, 3, 2, 1)]), 75))  # fmt: skip
+
+
+# The command ------------------------------------------------------------------------------------------------
+
+
+def test_the_report_has_speeds_stages_and_scaling(inputs, tmp_path, capsys):
+    arguments = ["--against", "jpeg,mpeg2", "--rounds", "1", "--sizes", "0.02,0.04", "--lengths", "4", "--quiet"]
+    assert program.main(["speed", str(inputs), *arguments, "-o", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out == (tmp_path / "speed.md").read_text()
+    document = json.loads((tmp_path / "speed.json").read_text())
+    assert [speed["codec"] for speed in document["pictures"]["speeds"]] == [
+        "tcodec-baseline",
+        "jpeg",
+        "jpeg-progressive",
+    ]
+    assert [speed["codec"] for speed in document["clips"]["speeds"]] == ["tcodec", "mpeg2"]
+    assert document["clips"]["frames"] == speed.LENGTH
+    assert "codec/dct.py" in document["pictures"]["stages"]["encode"]
+    assert "codec/motion.py" in document["clips"]["stages"]["encode"]
+    names = ["tcodec-baseline", "jpeg", "jpeg-progressive"]
+    assert [(each["size"], each["codec"]) for each in document["pictures"]["scaling"]] == [
+        *itertools.product((0.02, 0.04), names)
+    ]
+    assert [(each["codec"], each["size"]) for each in document["clips"]["scaling"]] == [("tcodec", 4)]
+    with Image.open(tmp_path / "scaling.png") as picture:
+        assert picture.format == "PNG"
+    for part in ("| encode, by stage", "| jpeg ", "| mpeg2 ", "numpy"):
+        assert part in out
+
+
+def test_without_inputs_the_photo_of_the_package_is_timed(tmp_path, capsys):
+    status = program.main(
+        ["speed", "--against", "", "--rounds", "1", "--sizes", "", "-o", str(tmp_path), "--json", "--quiet"]
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert (status, document["pictures"]["sources"]) == (0, ["coffee"])
+    assert document["pictures"]["scaling"] == []
+    assert not (tmp_path / "scaling.png").exists()
+    assert all(math.isfinite(document["pictures"]["speeds"][0][way]) for way in ("encode", "decode"))
+
+
+def test_bad_input_is_named(tmp_path, inputs, capsys):
+    arguments = ["--against", "", "--rounds", "1", "--sizes", "", "--lengths", "", "-o", str(tmp_path), "--quiet"]
+    assert program.main(["speed", str(tmp_path / "missing.png"), str(inputs / "one.png"), *arguments]) == 1
+    assert f"tcodec: {tmp_path / 'missing.png'}: " in capsys.readouterr().err
+    assert program.main(["speed", str(tmp_path / "missing.png"), *arguments]) == 1
+    assert "there is nothing to time" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        program.main(["speed", "--sizes", "0.1,x"])

@@ -1,0 +1,269 @@
+"""Tests of sweeps: cells, what is kept of them, and that nothing that goes wrong in one is lost on others."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from benchmarks import cells
+from benchmarks.cells import Cell, cpu_seconds, point
+from benchmarks.pool import Crew, processes, work_on
+from benchmarks.sources import find_sources
+from benchmarks.sweep import Store, cells_of, sweep
+from codec import metrics
+from tests.footage import Broken, Coarse, CoarsePicture, Exiting, make_footage
+from tests.pictures import make_picture
+
+MEASURES = ("psnr-rgb", "ssim")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, width in (("one", 96), ("two", 80)):
+        Image.fromarray(make_picture(48, width)).save(folder / f"{name}.png")
+    return find_sources([str(folder)]).sources
+
+
+def here(number=1):
+    """A crew of threads: quick to start."""
+    return Crew(lambda: ThreadPoolExecutor(number), number + 1)
+
+
+def run(cells, store, crew=None):
+    return sweep(
+        cells, crew or here(), store, lambda cell: f"{cell.source.name} {cell.quality}", bar=False, unit="cells"
+    )
+
+
+def without_times(rows):
+    return [row and {key: value for key, value in row.items() if not key.endswith("_time")} for row in rows]
+
+
+# Cells ------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_what_coding_and_measuring_give(sources):
+    codec, picture = CoarsePicture(), make_picture(48, 96)
+    [cell] = [cell for cell in cells_of(sources[:1], [codec], MEASURES) if cell.quality == 8]
+    row = cell.run()
+    data = codec.encode(picture, 8)
+    decoded = codec.decode(data)
+    assert without_times([row]) == [
+        {
+            "quality": 8,
+            "bytes": len(data),
+            "bpp": 8 * len(data) / (48 * 96),
+            "psnr-rgb": metrics.psnr(picture, decoded),
+            "ssim": metrics.ssim(picture, decoded),
+        }
+    ]
+    assert row["encoding_time"] > 0
+    assert row["decoding_time"] > 0
+
+
+def test_points_of_clips_have_a_bit_rate():
+    footage, codec = make_footage(48, 64, 5), Coarse()
+    data = codec.encode(footage, 5)
+    row = point(codec, footage, 5, ["psnr-y"])
+    assert (row["bytes"], row["kbit/s"]) == (len(data), footage.kilobits(len(data)))
+    assert row["bpp"] == 8 * len(data) / (5 * 48 * 64)
+
+
+def test_cells_are_all_sources_codecs_and_steps_source_by_source(sources):
+    codecs = [CoarsePicture("a"), CoarsePicture("b")]
+    expected = itertools.product(["one", "two"], "ab", CoarsePicture.ladder)
+    assert [(c.source.name, c.codec.name, c.quality) for c in cells_of(sources, codecs, MEASURES)] == list(expected)
+
+
+def test_a_key_tells_everything_that_matters_apart(sources, monkeypatch):
+    cell = Cell(sources[0], CoarsePicture(), 8, MEASURES, "1")
+    others = [
+        cell._replace(source=sources[1]),
+        cell._replace(codec=CoarsePicture("other")),
+        cell._replace(quality=4),
+        cell._replace(measures=("ssim",)),
+        cell._replace(version="2"),
+    ]
+    keys = [each.key for each in (cell, *others)]
+    code = cells.fingerprint
+    for changed in (
+        "tests.footage",
+        "benchmarks.distortion",
+        "codec.metrics",
+    ):  # the codec's own file, and the measures
+
+        def of_changed_code(*modules, changed=changed):
+            return code(*modules) + f"{changed} is another" * (changed in modules)
+
+        monkeypatch.setattr(cells, "fingerprint", of_changed_code)
+        keys.append(cell.key)
+    assert len(set(keys)) == len(keys)
+
+
+def test_another_version_elsewhere_is_refused(sources):
+    cell = Cell(sources[0], CoarsePicture(), 8, MEASURES, "2")
+    with pytest.raises(RuntimeError, match="coarse-picture is 1 here, not 2"):
+        cell.run()
+
+
+def test_time_is_that_of_this_process_and_its_children(monkeypatch):
+    code = "import time\nwhile time.process_time() < 0.3: pass"
+    _, seconds = cpu_seconds(subprocess.run, [sys.executable, "-c", code], check=True)
+    assert seconds >= 0.3
+    _, seconds = cpu_seconds(time.sleep, 0.2)
+    assert seconds < 0.1
+    clock = itertools.count(100, 7)  # a process clock that has advanced by 7 s at each look
+    monkeypatch.setattr(cells.time, "process_time", lambda: next(clock))
+    assert cpu_seconds(pow, 2, 10) == (1024, 7)
+
+
+# What is kept -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_measured_is_not_measured_again(sources, tmp_path):
+    work = cells_of(sources, [CoarsePicture()], MEASURES)
+    first = run(work[:5], Store(tmp_path / "cells.jsonl"))
+    again = run(work, Store(tmp_path / "cells.jsonl"))
+    assert (first.measured, again.measured) == (5, 3)
+    assert again.rows[:5] == first.rows  # with their times: it is the same measurement
+    assert run(work[::-1], Store(tmp_path / "cells.jsonl")).rows == again.rows[::-1]
+
+
+def test_a_line_that_was_cut_off_is_measured_again_and_loses_no_other(sources, tmp_path):
+    file = tmp_path / "cells.jsonl"
+    work = cells_of(sources[:1], [CoarsePicture()], MEASURES)
+    whole = run(work, Store(file))
+    text = file.read_text()
+    for end in (len(text) - 1, len(text) - 40, text.rindex("\n") + 1):
+        file.write_text(text[:end])
+        again = run(work, Store(file))
+        assert again.measured == 1
+        assert without_times(again.rows) == without_times(whole.rows)
+        assert run(work, Store(file)).measured == 0
+    file.write_text('{"key": 1}\nnull\n[]\nno JSON\n' + text)
+    assert run(work, Store(file)).rows == whole.rows
+
+
+# What goes wrong --------------------------------------------------------------------------------------------
+
+
+def test_processes_find_what_is_found_here(sources, tmp_path):
+    work = cells_of(sources, [CoarsePicture(), CoarsePicture("twice", times=2)], MEASURES)
+    serial = run(work, Store(tmp_path / "serial"))
+    parallel = run(work, Store(tmp_path / "parallel"), processes(2))
+    assert without_times(parallel.rows) == without_times(serial.rows)
+    assert parallel.measured == len(work) == 16
+
+
+def test_a_codec_that_fails_on_one_picture_is_named_and_the_rest_goes_on(sources, tmp_path):
+    work = cells_of(sources, [Broken()], MEASURES)
+    swept = run(work, Store(tmp_path / "cells"), processes(1))
+    assert [row is not None for row in swept.rows] == [True] * 4 + [False] * 4
+    assert swept.failures == [f"two {q}: UnpicklableError: a library said a code" for q in Broken.ladder]
+    assert run(work, Store(tmp_path / "cells"), processes(1)).measured == 0  # failures are tried again, and fail
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_process_that_dies_is_named_and_the_rest_goes_on(number, sources, tmp_path):
+    work = cells_of(sources, [Exiting()], MEASURES)
+    swept = run(work, Store(tmp_path / "cells"), processes(number))
+    assert [row is not None for row in swept.rows] == [True] * 5 + [False] + [True] * 2
+    assert swept.failures == ["two 16: the process that worked on it died"]
+
+
+class Losing(Executor):
+    """An executor that cancels what it was given first, as a cluster may that has lost a worker."""
+
+    lost = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        if Losing.lost < 2:
+            Losing.lost += 1
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_what_an_executor_loses_is_done_again():
+    found = sorted(outcome.result for outcome in work_on(abs, [-1, 2, -3], Crew(Losing, 2)))
+    assert (found, Losing.lost) == ([1, 2, 3], 2)
+
+
+class Breaking(Executor):
+    """An executor that breaks after its first item, before anybody has looked."""
+
+    started = 0
+
+    def __init__(self):
+        Breaking.started += 1
+        self.given = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.given += 1
+        if self.given >= 2:
+            raise BrokenExecutor
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_an_executor_that_breaks_between_two_looks_is_replaced(ahead):
+    Breaking.started = 0
+    found = [outcome.result for outcome in work_on(abs, [-1, 2, -3], Crew(Breaking, ahead))]
+    assert (found, Breaking.started) == ([1, 2, 3], 3)
+
+
+def test_no_more_items_are_on_their_way_than_there_should_be():
+    class Counting(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future()
+            flying.append(future)
+            most.append(sum(not each.done() for each in flying))
+            if most[-1] == 3:
+                for each in flying:
+                    if not each.done():
+                        each.set_result(fn(*args, **kwargs))
+            return future
+
+    flying, most = [], []
+    assert len(list(work_on(abs, range(9), Crew(Counting, 3)))) == 9
+    assert max(most) == 3
+
+
+def test_an_interrupted_sweep_keeps_what_it_has(sources, tmp_path):
+    work = cells_of(sources, [CoarsePicture()], MEASURES)
+    store = Store(tmp_path / "cells.jsonl")
+    put, seen = store.put, []
+
+    def interrupt(key, row):
+        put(key, row)
+        seen.append(key)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    store.put = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(work, store)
+    lines = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().split("\n") if line]
+    assert [line["key"] for line in lines] == seen
+    assert run(work, Store(tmp_path / "cells.jsonl")).measured == 5
+
+
+def test_workers_are_not_threads_of_this_process(sources):
+    [outcome] = work_on(_process_id, [None], processes(1))
+    assert outcome.result != os.getpid()
+
+
+def _process_id(_):
+    return os.getpid()
