@@ -2,7 +2,7 @@
 
 The stages are found where the profiles name them (`codec.stages`): whatever is added there is measured here. A BD-rate
 above 0 are bits that the stage saves. Times are ratios, without the stage to with it, the median of all cells: below 1
-the stage costs time.
+the stage costs time. Cells that are kept from an earlier call have their times from then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.codecs import AnyCodec
-from benchmarks.curves import MEAN, Comparison, bd_rates
+from benchmarks.curves import Comparison, bd_rates
 
 __all__ = ["ablate", "codecs_to_compare", "tables"]
 
@@ -41,14 +41,14 @@ def ablate(comparison: Comparison, whole: Sequence[Any]) -> list[dict[str, Any]]
         For each codec "codec", "kind", "sources" (how many) and "stages": for each stage "without" (its name), "there
         is" (what is in its place), "bd_rate" in percent by each measure, and "time", ratios by each of `TIMES`.
     """
-    rates = bd_rates(comparison).matrices
+    rates, _ = bd_rates(comparison)
     place = {name: index for index, name in enumerate(comparison.codecs)}
     found = []
     for codec in whole:
         stages = []
         for stage, (instead, less) in codec.ablated().items():
             row, column = place[less.name], place[codec.name]
-            rate = {measure: rates[measure][MEAN][row][column] for measure in comparison.measures}
+            rate = {measure: rates[measure].mean[row][column] for measure in comparison.measures}
             time = {name: _ratio(comparison, codec.name, less.name, name) for name in TIMES}
             stages.append({"without": stage, "there is": instead, "bd_rate": rate, "time": time})
         about = {"codec": codec.name, "kind": comparison.kind, "sources": len(comparison.sources)}
@@ -75,7 +75,7 @@ def tables(found: Sequence[Mapping[str, Any]]) -> str:
         rows = [
             [
                 stage["without"],
-                *("" if rate is None else f"{rate:+.1f} %" for rate in stage["bd_rate"].values()),
+                *(harness.percent(rate) for rate in stage["bd_rate"].values()),
                 *("" if time is None else f"{time:.2f}" for time in stage["time"].values()),
                 stage["there is"],
             ]

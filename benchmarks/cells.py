@@ -17,14 +17,44 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.codecs import AnyCodec, fingerprint
 from benchmarks.distortion import measure
-from benchmarks.sources import Footage, Source
+from benchmarks.harness import cpu_model
+from benchmarks.sources import Footage, Size, Source
 
-__all__ = ["Cell", "Row", "cpu_seconds", "describe", "key_of", "point"]
+__all__ = ["Cell", "Row", "Setting", "bits_a_pixel", "child_cpu_seconds", "cpu_seconds", "key_of", "point"]
 
 Row = dict[str, Any]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+class Setting(NamedTuple):
+    """A codec, and what else decides what comes of it, where the sweep was begun.
+
+    Attributes
+    ----------
+    codec : Codec
+    version : str
+        Of what does the work.
+    code : str
+        Of how it is called, and of the measures.
+    """
+
+    codec: AnyCodec
+    version: str
+    code: str
+
+    @classmethod
+    def of(cls, codec: AnyCodec) -> Setting:
+        """Return a codec as it is here."""
+        modules = "benchmarks.distortion", "benchmarks.sources", "codec.color", "codec.frames", "codec.metrics"
+        return cls(codec, codec.version(), fingerprint(type(codec).__module__, *modules))
+
+    def check(self) -> None:
+        """Raise RuntimeError if things are different here, on another machine."""
+        here = Setting.of(self.codec)
+        if here[1:] != self[1:]:
+            raise RuntimeError(f"{self.codec.name} is {' '.join(here[1:])} here, not {' '.join(self[1:])}")
 
 
 class Cell(NamedTuple):
@@ -33,26 +63,26 @@ class Cell(NamedTuple):
     Attributes
     ----------
     source : Source
-    codec : Codec
+    setting : Setting
+        The codec.
     quality : float
     measures : tuple of str
         Which measures of quality are taken.
-    version : str
-        Of the codec, where the sweep was begun.
     """
 
     source: Source
-    codec: AnyCodec
+    setting: Setting
     quality: float
     measures: tuple[str, ...]
-    version: str
 
     @property
     def key(self) -> str:
-        """A hash of all that the outcome depends on: file, codec and version, how it is called, quality, measures."""
-        code = fingerprint(type(self.codec).__module__, "benchmarks.distortion", "codec.metrics")
-        source = self.source.digest, self.source.frames
-        return key_of(*source, self.codec.name, self.version, self.quality, self.measures, code)
+        """A hash of all that the outcome depends on."""
+        return key_of(self.source, self.setting, self.quality, self.measures)
+
+    def __str__(self) -> str:
+        """Say what it is."""
+        return f"{self.source.name}, {self.setting.codec.name}, quality {self.quality:g}"
 
     def run(self) -> Row:
         """Encode, decode and measure.
@@ -68,44 +98,48 @@ class Cell(NamedTuple):
         Exception
             Whatever a codec raises; RuntimeError if it has another version here.
         """
-        if self.codec.version() != self.version:
-            raise RuntimeError(f"{self.codec.name} is {self.codec.version()} here, not {self.version}")
-        return point(self.codec, self.source.load(), self.quality, self.measures)
+        self.setting.check()
+        return point(self.setting.codec, self.source.load(), self.quality, self.measures)
 
 
-def key_of(*parts: Any) -> str:
-    """Return a hash of whatever JSON can hold."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+def key_of(source: Source, setting: Setting, *parts: Any) -> str:
+    """Return a hash of a source, a codec with all that decides what it does, the processor, and what else is asked."""
+    about = source.digest, source.frames, setting.codec.name, setting.version, setting.code, cpu_model()
+    return hashlib.sha256(json.dumps([about, parts]).encode()).hexdigest()[:24]
 
 
-def point(codec: AnyCodec, frames: Any, quality: float, measures: Sequence[str]) -> Row:
-    """Encode, decode and measure frames that are at hand: a point of a curve, as from `Cell.run`."""
+def point(codec: AnyCodec, content: Any, quality: float, measures: Sequence[str]) -> Row:
+    """Encode, decode and measure a picture or clip that is at hand: a point of a curve, as from `Cell.run`."""
+    clock = child_cpu_seconds if codec.outside else cpu_seconds
     with threadpool_limits(1):
-        data, encoding = cpu_seconds(codec.encode, frames, quality)
-        decoded, decoding = cpu_seconds(codec.decode, data)
-    rates = {"bytes": len(data), "bpp": 8 * len(data) / describe(frames)["pixels"]}
-    if isinstance(frames, Footage):
-        rates["kbit/s"] = frames.kilobits(len(data))
-    measured = measure(frames, decoded, measures)
+        data, encoding = clock(codec.encode, content, quality)
+        decoded, decoding = clock(codec.decode, data)
+    rates = {"bytes": len(data), "bpp": bits_a_pixel([data], [content])}
+    if isinstance(content, Footage):
+        rates["kbit/s"] = content.kilobits(len(data))
+    measured = measure(content, decoded, measures)
     return {"quality": quality, **rates, **measured, "encoding_time": encoding, "decoding_time": decoding}
 
 
-def describe(frames: Any) -> dict[str, int]:
-    """Return width, height and number of frames of a picture or clip, and the pixels in all of them."""
-    if isinstance(frames, Footage):
-        size = {"width": frames.format.width, "height": frames.format.height, "frames": len(frames.frames)}
-    else:
-        size = {"width": frames.shape[1], "height": frames.shape[0], "frames": 1}
-    return {**size, "pixels": size["width"] * size["height"] * size["frames"]}
+def bits_a_pixel(files: Sequence[bytes], contents: Sequence[Any]) -> float:
+    """Return the bits a pixel of all files together, of pictures or clips."""
+    return 8 * sum(map(len, files)) / sum(Size.of(content).pixels for content in contents)
 
 
 def cpu_seconds(
     work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> tuple[Result, float]:
-    """Call a function; return its result and the CPU time that it took, with that of processes that it waited for."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Call a function; return its result and the CPU time that it took in this process, of all threads together."""
     start = time.process_time()
     result = work(*args, **kwargs)
-    own = time.process_time() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return result, own + after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return result, time.process_time() - start
+
+
+def child_cpu_seconds(
+    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> tuple[Result, float]:
+    """Call a function; return its result and the CPU time of the processes that it started and waited for."""
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = work(*args, **kwargs)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return result, end.ru_utime - start.ru_utime + end.ru_stime - start.ru_stime

@@ -11,7 +11,8 @@ methods; it is found by being there. The rest, from the command line to the repo
         def encode(self, frames, quality) -> bytes: ...
         def decode(self, data) -> Pixels: ...
 
-All codecs work on one thread, and give the bytes of real files or streams.
+All codecs work on one thread, and give the bytes of real files or streams. What they are given is called content here
+where it may be either: an array, which is a picture, or `Footage`, which is a clip.
 """
 
 from __future__ import annotations
@@ -26,19 +27,30 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from benchmarks.sources import Footage, Pixels
+from benchmarks.sources import CLIPS, PICTURES, Footage, Kind, Pixels
 from codec.commands.batch import explain
 
-__all__ = ["AnyCodec", "Codec", "NotInstalledError", "PictureCodec", "VideoCodec", "choose", "fingerprint", "known"]
+__all__ = [
+    "AnyCodec",
+    "Codec",
+    "NotInstalledError",
+    "PictureCodec",
+    "VideoCodec",
+    "choose",
+    "fingerprint",
+    "is_ours",
+    "known",
+    "unknown",
+]
 
-Frames = TypeVar("Frames", Pixels, Footage)
+Content = TypeVar("Content", Pixels, Footage)
 
 
 class NotInstalledError(Exception):
     """A codec is not installed; says what is missing."""
 
 
-class Codec(ABC, Generic[Frames]):
+class Codec(ABC, Generic[Content]):
     """What benchmarks need of a codec at one setting.
 
     Attributes
@@ -50,11 +62,14 @@ class Codec(ABC, Generic[Frames]):
         megapixel they span about 0.1 to 3 bits a pixel, so that the curves of all codecs overlap.
     grain : float
         The smallest difference of two qualities that matters.
+    outside : bool
+        Whether processes of its own do the work, so that their time is what counts.
     """
 
     name: str
     ladder: tuple[float, ...]
-    grain: ClassVar[float] = 1
+    grain: float = 1
+    outside: ClassVar[bool] = False
 
     @classmethod
     def variants(cls) -> Iterable[Self]:
@@ -66,7 +81,7 @@ class Codec(ABC, Generic[Frames]):
         """Return name and version of what does the work, or raise NotInstalledError."""
 
     @abstractmethod
-    def encode(self, frames: Frames, quality: float) -> bytes:
+    def encode(self, frames: Content, quality: float) -> bytes:
         """Return the bytes of a whole file.
 
         Parameters
@@ -81,6 +96,10 @@ class Codec(ABC, Generic[Frames]):
     def decode(self, data: bytes) -> Any:
         """Return what is in a file that `encode` made: a picture, gray or RGB, or a list of the planes of frames."""
 
+    def play(self, data: bytes) -> None:
+        """Decode a file as who looks at it does, and keep no more than that takes."""
+        self.decode(data)
+
 
 class PictureCodec(Codec[Pixels]):
     """A codec for pictures."""
@@ -91,30 +110,42 @@ class VideoCodec(Codec[Footage]):
 
 
 AnyCodec = PictureCodec | VideoCodec
+CLASSES: dict[Kind, type[AnyCodec]] = {PICTURES: PictureCodec, CLIPS: VideoCodec}
 
 
-def known(kind: type[AnyCodec]) -> dict[str, AnyCodec]:
-    """Return all codecs of a kind by their names, in the order in which their modules have them."""
+def known(kind: Kind) -> dict[str, AnyCodec]:
+    """Return all codecs of a kind by their names, in the order in which their modules have them: ours first."""
     for module in ("benchmarks.picture_codecs", "benchmarks.video_codecs"):
         importlib.import_module(module)
-    return {codec.name: codec for each in _concrete(kind) for codec in each.variants()}
+    return {codec.name: codec for each in _concrete(CLASSES[kind]) for codec in each.variants()}
 
 
-def _concrete(kind: type[AnyCodec]) -> Iterator[type[AnyCodec]]:
+def _concrete(parent: type[AnyCodec]) -> Iterator[type[AnyCodec]]:
     """Find the classes that descend from one and have a name: what others only share has none."""
-    if hasattr(kind, "name"):
-        yield kind
-    for child in kind.__subclasses__():
+    if hasattr(parent, "name"):
+        yield parent
+    for child in parent.__subclasses__():
         yield from _concrete(child)
 
 
-def choose(names: Sequence[str], kind: type[AnyCodec]) -> tuple[list[AnyCodec], list[str]]:
+def is_ours(name: str) -> bool:
+    """Tell whether a codec is this project's."""
+    return _selects("tcodec", name)
+
+
+def _selects(name: str, codec: str) -> bool:
+    """Tell whether a name selects a codec: if it is called so, or its name goes on after that with "-"."""
+    return f"{codec}-".startswith(f"{name}-")
+
+
+def choose(names: Sequence[str], kind: Kind) -> tuple[list[AnyCodec], list[str]]:
     """Choose codecs of a kind.
 
     Parameters
     ----------
     names : sequence of str
         A name selects the codec that is called so, and those whose names go on after it with "-".
+    kind : {"pictures", "clips"}
 
     Returns
     -------
@@ -127,13 +158,20 @@ def choose(names: Sequence[str], kind: type[AnyCodec]) -> tuple[list[AnyCodec], 
     left_out = []
     for name in names:
         for codec in known(kind).values():
-            if f"{codec.name}-".startswith(f"{name}-") and codec.name not in chosen:
+            if _selects(name, codec.name) and codec.name not in chosen:
                 try:
                     codec.version()
                     chosen[codec.name] = codec
                 except NotInstalledError as error:
                     left_out.append(f"{codec.name}: {explain(error)}")
     return list(chosen.values()), left_out
+
+
+def unknown(names: Sequence[str]) -> list[str]:
+    """Return a line for each name that selects no codec of any kind, with those that are known."""
+    every = dict.fromkeys(codec for kind in CLASSES for codec in known(kind))
+    nothing = [name for name in names if not any(_selects(name, codec) for codec in every)]
+    return [f"no codec is called {name!r}; known are {', '.join(every)}" for name in nothing]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The subcommands of `tcodec` that this package brings: `rd` and `speed`.
+"""The subcommands of `tcodec` that this package brings: `rd`, `entropy` and `speed`.
 
 Only their arguments are here, since every call of the program reads them; what they do is imported when they are run.
 """
@@ -14,7 +14,7 @@ from codec.commands import batch
 from codec.commands.encode import quality
 from codec.image import DEFAULT_QUALITY
 
-__all__ = ["add_rd", "add_speed"]
+__all__ = ["add_entropy", "add_rd", "add_speed"]
 
 
 def add_rd(subparsers: Any) -> None:
@@ -54,20 +54,6 @@ def add_rd(subparsers: Any) -> None:
     what.add_argument(
         "--ablate", action="store_true", help="compare this codec with itself without each of its optional stages"
     )
-    what.add_argument(
-        "--entropy",
-        action="store_true",
-        help="print Shannon bound, Huffman bits and bytes of each input before and after quantisation, of a .tjpg or "
-        ".tvid file as it is; no report",
-    )
-    parser.add_argument(
-        "-q",
-        "--quality",
-        type=quality,
-        default=DEFAULT_QUALITY,
-        metavar="N",
-        help="for --entropy (default: %(default)g)",
-    )
     who = parser.add_mutually_exclusive_group()
     who.add_argument(
         "-j", "--jobs", type=batch.positive, default=1, metavar="N", help="processes (default: %(default)s)"
@@ -76,6 +62,21 @@ def add_rd(subparsers: Any) -> None:
         "--cluster", metavar="ADDRESS", help="scheduler of a dask.distributed cluster, such as tcp://10.0.0.1:8786"
     )
     parser.set_defaults(run=_run_rd)
+
+
+def add_entropy(subparsers: Any) -> None:
+    """Add `tcodec entropy` to the program."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "entropy",
+        help="show the Shannon bound, the Huffman bits and the bytes of files side by side",
+        description="Show the Shannon bound, the Huffman bits and the bytes of pictures and videos before and after "
+        "quantisation, or of .tjpg and .tvid files as they are.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a picture, video, .tjpg or .tvid file, or a folder")
+    _add_quality(parser)
+    parser.add_argument("--frames", type=batch.positive, metavar="N", help="only the first N frames of each video")
+    parser.add_argument("--json", action="store_true", help="print a JSON object with a record for each input")
+    parser.set_defaults(run=_run_entropy)
 
 
 def add_speed(subparsers: Any) -> None:
@@ -121,7 +122,7 @@ def add_speed(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--lengths",
-        type=_numbers,
+        type=_lengths,
         default=(8, 16, 32, 64, 128, 256),
         metavar="N",
         help="frames of the clips that show the same; '' for none (default: 8,...,256)",
@@ -135,6 +136,11 @@ def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    words = "of this codec (default: %(default)g)"
+    parser.add_argument("-q", "--quality", type=quality, default=DEFAULT_QUALITY, metavar="N", help=words)
+
+
 def _numbers(text: str) -> list[float]:
     """Read numbers above 0 with commas between them, for argparse."""
     try:
@@ -146,11 +152,20 @@ def _numbers(text: str) -> list[float]:
     return numbers
 
 
+def _lengths(text: str) -> list[int]:
+    """Read whole numbers above 0 with commas between them, for argparse."""
+    return [batch.positive(name) for name in _names(text)]
+
+
 def _run_rd(args: argparse.Namespace) -> int:
-    if args.entropy:
-        from benchmarks.entropy_view import run  # noqa: PLC0415
-    else:
-        from benchmarks.rd import run  # noqa: PLC0415
+    from benchmarks.rd import run  # noqa: PLC0415
+
+    return run(args)
+
+
+def _run_entropy(args: argparse.Namespace) -> int:
+    from benchmarks.entropy_view import run  # noqa: PLC0415
+
     return run(args)
 
 

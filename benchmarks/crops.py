@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-from benchmarks.cells import Row, key_of
-from benchmarks.codecs import AnyCodec, fingerprint
+from benchmarks.cells import Row, Setting, bits_a_pixel, key_of
+from benchmarks.codecs import fingerprint
 from benchmarks.curves import Comparison
 from benchmarks.distortion import measure
-from benchmarks.matching import match_rate, rate_of
+from benchmarks.matching import match_rate
 from benchmarks.sources import Footage, Pixels, Source
 from codec.frames import to_rgb
 
@@ -33,9 +34,8 @@ class Crop(NamedTuple):
     Attributes
     ----------
     source : Source
-    codec : Codec
-    version : str
-        Of the codec.
+    setting : Setting
+        The codec.
     bpp : float
         What is wanted.
     known : tuple of (quality, bpp)
@@ -45,29 +45,33 @@ class Crop(NamedTuple):
     """
 
     source: Source
-    codec: AnyCodec
-    version: str
+    setting: Setting
     bpp: float
     known: tuple[tuple[float, float], ...]
     measure: str
 
     @property
     def key(self) -> str:
-        """A hash of all that the outcome depends on, as for a cell."""
-        code = fingerprint(type(self.codec).__module__, __name__, "benchmarks.matching", "codec.metrics")
-        source = self.source.digest, self.source.frames
-        return key_of(*source, self.codec.name, self.version, self.bpp, self.known, self.measure, code)
+        """A hash of all that the outcome depends on."""
+        code = fingerprint(__name__, "benchmarks.matching")
+        return key_of(self.source, self.setting, self.bpp, self.known, self.measure, code)
+
+    def __str__(self) -> str:
+        """Say what it is."""
+        return f"{self.source.name}, {self.setting.codec.name}, {self.bpp:g} bits a pixel"
 
     def run(self) -> Row:
         """Find the quality, encode and decode; return "bpp", "caption" and "picture", a data URL."""
-        frames = self.source.load()
-        _, [data] = match_rate(self.codec, [frames], self.bpp, dict(self.known))
-        decoded = self.codec.decode(data)
-        measured = measure(frames, decoded, [self.measure])[self.measure]
+        self.setting.check()
+        codec, content = self.setting.codec, self.source.load()
+        with threadpool_limits(1):
+            _, [data] = match_rate(codec, [content], self.bpp, dict(self.known))
+            decoded = codec.decode(data)
+        measured = measure(content, decoded, [self.measure])[self.measure]
         return {
-            "bpp": rate_of([data], [frames]),
+            "bpp": bits_a_pixel([data], [content]),
             "caption": f"{self.measure} {measured:.4g}",
-            "picture": _data_url(_middle(frames, decoded)),
+            "picture": _data_url(_middle(content, decoded)),
         }
 
 
@@ -81,32 +85,32 @@ def common_rate(comparison: Comparison, source: str) -> float | None:
     return float(f"{low ** (2 / 3) * high ** (1 / 3):.2g}") if low < high else None
 
 
-def crops_of(comparison: Comparison, sources: Sequence[Source], codecs: Sequence[AnyCodec]) -> list[Crop]:
+def crops_of(comparison: Comparison, sources: Sequence[Source], settings: Sequence[Setting]) -> list[Crop]:
     """Return what is to be made of some sources: a crop for each codec that has a curve."""
     crops: list[Crop] = []
     for source in sources:
         rate = common_rate(comparison, source.name)
         if rate is None:
             continue
-        for codec in codecs:
-            known = tuple((row["quality"], row["bpp"]) for row in comparison.curve(source.name, codec.name))
-            if known:
-                version = comparison.versions[codec.name]
-                crops.append(Crop(source, codec, version, rate, known, comparison.measures[0]))
+        for setting in settings:
+            curve = comparison.curve(source.name, setting.codec.name)
+            if curve:
+                known = tuple((row["quality"], row["bpp"]) for row in curve)
+                crops.append(Crop(source, setting, rate, known, comparison.measures[0]))
     return crops
 
 
 def original(source: Source) -> dict[str, Any]:
     """Return the middle of a source as it is: "original", a data URL, and its "width" and "height"."""
-    frames = source.load()
-    middle = _middle(frames, frames.frames if isinstance(frames, Footage) else frames)
+    content = source.load()
+    middle = _middle(content, content.frames if isinstance(content, Footage) else content)
     return {"original": _data_url(middle), "width": middle.shape[1], "height": middle.shape[0]}
 
 
-def _middle(frames: Pixels | Footage, decoded: Any) -> Pixels:
+def _middle(content: Pixels | Footage, decoded: Any) -> Pixels:
     """Return the middle of a decoded picture, or of the middle frame of a clip."""
-    if isinstance(frames, Footage):
-        format, planes = frames.format, decoded[len(decoded) // 2]
+    if isinstance(content, Footage):
+        format, planes = content.format, decoded[len(decoded) // 2]
         decoded = to_rgb(planes, full_range=format.full_range, matrix=format.matrix)
     height, width = decoded.shape[:2]
     top, left = max(0, height - SIDE) // 2, max(0, width - SIDE) // 2

@@ -17,11 +17,10 @@ from typing import NamedTuple
 
 from benchmarks.cells import Row
 from benchmarks.distortion import for_curves
+from benchmarks.sources import Kind
 from codec import metrics
 
 __all__ = ["Comparison", "Doubt", "Rates", "bd_rate", "bd_rates"]
-
-MEAN = "mean"  # stands in the place of a source for all of them together
 
 Matrix = list[list[float | None]]  # of codecs in the order of the comparison, [test][anchor]: percent
 
@@ -32,30 +31,21 @@ class Comparison:
 
     Attributes
     ----------
-    video : bool
-        Whether it is of clips.
-    sources, codecs, measures : sequence of str
+    kind : {"pictures", "clips"}
+    sources : sequence of str
         Their names.
-    versions : mapping of str to str
-        Of each codec.
-    sizes : mapping of str to dict
-        "width", "height", "frames" and "pixels" of each source.
+    codecs : mapping of str to sequence of float
+        The ladder of each codec, by its name.
+    measures : sequence of str
     rows : sequence of dict
         A point for each "source", "codec" and "quality": "bytes", "bpp", each of the measures, and times.
     """
 
-    video: bool
+    kind: Kind
     sources: Sequence[str]
-    codecs: Sequence[str]
+    codecs: Mapping[str, Sequence[float]]
     measures: Sequence[str]
-    versions: Mapping[str, str]
-    sizes: Mapping[str, Mapping[str, int]]
     rows: Sequence[Row]
-
-    @property
-    def kind(self) -> str:
-        """What the sources are, in one word."""
-        return "clips" if self.video else "pictures"
 
     def curve(self, source: str, codec: str) -> list[Row]:
         """Return the points of a codec for a source, in the order of its ladder; as many as could be measured."""
@@ -70,9 +60,7 @@ class Comparison:
 
     def complete(self, codec: str) -> list[str]:
         """Return the sources that a codec was measured on at all steps of its ladder."""
-        curves = {source: self.curve(source, codec) for source in self.sources}
-        steps = max(map(len, curves.values()))
-        return [source for source, curve in curves.items() if curve and len(curve) == steps]
+        return [source for source in self.sources if len(self.curve(source, codec)) == len(self.codecs[codec])]
 
     def mean_curve(self, codec: str) -> list[Row]:
         """Return the mean of a codec's complete curves, point by point."""
@@ -100,24 +88,19 @@ class Doubt(NamedTuple):
     reason: str
     sources: list[str]
 
-    def __str__(self) -> str:
-        """Say it in a line."""
-        return f"{self.test} against {self.anchor} by {self.measure}: {self.reason} ({', '.join(self.sources)})"
-
 
 class Rates(NamedTuple):
-    """BD-rates of everyone against everyone.
+    """BD-rates of everyone against everyone, by one measure.
 
     Attributes
     ----------
-    matrices : dict of str to dict of str to Matrix
-        By measure and source; that of "mean" has the means over the sources that both codecs have. None where there is
-        no BD-rate.
-    doubts : list of Doubt
+    mean : Matrix
+        Over the sources that both codecs have.
+    sources : dict of str to Matrix
     """
 
-    matrices: dict[str, dict[str, Matrix]]
-    doubts: list[Doubt]
+    mean: Matrix
+    sources: dict[str, Matrix]
 
 
 def bd_rate(anchor: Sequence[Row], test: Sequence[Row], measure: str) -> float:
@@ -129,40 +112,42 @@ def bd_rate(anchor: Sequence[Row], test: Sequence[Row], measure: str) -> float:
     return metrics.bd_rate(*curves)
 
 
-def bd_rates(comparison: Comparison) -> Rates:
-    """Compare all codecs with all others, by all measures."""
-    codecs = comparison.codecs
-    curves = {pair: comparison.curve(*pair) for pair in product(comparison.sources, codecs)}
-    matrices: dict[str, dict[str, Matrix]] = {}
+def bd_rates(comparison: Comparison) -> tuple[dict[str, Rates], list[Doubt]]:
+    """Compare all codecs with all others, by all measures; return their rates by measure, and what is doubtful."""
+    codecs = list(comparison.codecs)
+    rates: dict[str, Rates] = {}
     doubts: dict[tuple[str, str, str, str], list[str]] = {}
     for measure in comparison.measures:
         of_sources: dict[str, Matrix] = {}
         for source in comparison.sources:
             of_sources[source] = [[None] * len(codecs) for _ in codecs]
             for (i, test), (j, anchor) in product(enumerate(codecs), repeat=2):
-                rate, reasons = _judge(curves[source, anchor], curves[source, test], measure)
-                of_sources[source][i][j] = rate
+                if test == anchor:
+                    of_sources[source][i][j] = 0.0
+                    continue
+                of_sources[source][i][j], reasons = _judge(comparison, source, anchor, test, measure)
                 for reason in reasons:
                     doubts.setdefault((measure, test, anchor, reason), []).append(source)
-        matrices[measure] = {MEAN: _mean(list(of_sources.values())), **of_sources}
-    return Rates(matrices, [Doubt(*key, sources) for key, sources in doubts.items()])
+        rates[measure] = Rates(_mean(list(of_sources.values())), of_sources)
+    return rates, [Doubt(*key, sources) for key, sources in doubts.items()]
 
 
-def _judge(anchor: Sequence[Row], test: Sequence[Row], measure: str) -> tuple[float | None, list[str]]:
+def _judge(comparison: Comparison, source: str, anchor: str, test: str, measure: str) -> tuple[float | None, list[str]]:
     """Return a BD-rate, and what is to be said against it."""
-    if anchor is test:
-        return 0.0, []
-    if not anchor or not test:
-        return None, []
+    curves = [comparison.curve(source, codec) for codec in (anchor, test)]
+    if not all(curves):
+        return None, ["not measured"]
+    steps = [len(comparison.codecs[codec]) for codec in (anchor, test)]
+    reasons = {"not measured at all qualities"} if list(map(len, curves)) != steps else set()
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", metrics.CurveWarning)
-            rate = bd_rate(anchor, test, measure)
+            rate = bd_rate(curves[0], curves[1], measure)
     except ValueError as error:  # too few points, no overlap, two points of the same quality
         return None, [f"no BD-rate, {str(error).partition(':')[0]}"]
-    overlaps = {"the curves share little of their qualities" for w in caught if w.category is metrics.OverlapWarning}
-    falling = {"rate does not grow with quality" for w in caught if w.category is metrics.CurveWarning}
-    return rate, sorted(overlaps | falling)
+    reasons |= {"the curves share little of their qualities" for w in caught if w.category is metrics.OverlapWarning}
+    reasons |= {"rate does not grow with quality" for w in caught if w.category is metrics.CurveWarning}
+    return rate, sorted(reasons)
 
 
 def _mean(matrices: Sequence[Matrix]) -> Matrix:

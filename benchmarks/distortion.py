@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
-from benchmarks.sources import Footage, Pixels
+from benchmarks.sources import CLIPS, PICTURES, Footage, Kind, Pixels
 from codec import color, metrics
 from codec.frames import Format, Planes, to_rgb
 
@@ -26,7 +26,10 @@ SIMILARITIES = ("ssim", "ms-ssim")
 OfPictures = Callable[[Pixels, Pixels], float]
 OfFrames = Callable[[Planes, Planes, Format], float]
 
-DEFAULTS = {False: ("psnr-rgb", "psnr-y", "ssim", "ms-ssim"), True: ("psnr-y", "psnr-yuv", "ms-ssim")}  # for clips?
+DEFAULTS: Mapping[Kind, tuple[str, ...]] = {
+    PICTURES: ("psnr-rgb", "psnr-y", "ssim", "ms-ssim"),
+    CLIPS: ("psnr-y", "psnr-yuv", "ms-ssim"),
+}
 
 
 def _psnr(a: Pixels, b: Pixels) -> float:
@@ -57,17 +60,17 @@ OF_FRAMES: Mapping[str, OfFrames] = {
 }
 
 
-def measures(video: bool) -> list[str]:
-    """Return the names of all measures of clips, or of pictures."""
-    return list(OF_FRAMES if video else OF_PICTURES)
+def measures(kind: Kind) -> list[str]:
+    """Return the names of all measures of a kind of source."""
+    return list(OF_FRAMES if kind == CLIPS else OF_PICTURES)
 
 
-def measure(frames: Pixels | Footage, decoded: Pixels | Sequence[Planes], names: Sequence[str]) -> dict[str, float]:
+def measure(content: Pixels | Footage, decoded: Pixels | Sequence[Planes], names: Sequence[str]) -> dict[str, float]:
     """Measure what a codec made of a picture or clip.
 
     Parameters
     ----------
-    frames : (H, W) or (H, W, 3) uint8 array, or Footage
+    content : (H, W) or (H, W, 3) uint8 array, or Footage
         What it was given.
     decoded : array, or sequence of Planes
         What came back. RGB and planes of chroma are accepted for what was gray: not all codecs know gray.
@@ -79,15 +82,16 @@ def measure(frames: Pixels | Footage, decoded: Pixels | Sequence[Planes], names:
     ValueError
         If another size came back, or another number of frames.
     """
-    if isinstance(frames, Footage):
-        if len(frames.frames) != len(decoded):
-            raise ValueError(f"{len(frames.frames)} frames were encoded and {len(decoded)} decoded")
-        pairs = [(planes, tuple(other[: len(planes)])) for planes, other in zip(frames.frames, decoded, strict=True)]
-        return {name: mean(OF_FRAMES[name](*pair, frames.format) for pair in pairs) for name in names}
+    if isinstance(content, Footage):
+        frames, format = content.frames, content.format
+        if len(frames) != len(decoded):
+            raise ValueError(f"{len(frames)} frames were encoded and {len(decoded)} decoded")
+        pairs = [(planes, tuple(other[: len(planes)])) for planes, other in zip(frames, decoded, strict=True)]
+        return {name: mean(OF_FRAMES[name](*pair, format) for pair in pairs) for name in names}
     picture: Pixels = decoded  # type: ignore[assignment]  # a picture was given
-    if picture.ndim == 3 and frames.ndim == 2:
+    if picture.ndim == 3 and content.ndim == 2:
         picture = color.rgb_to_gray(picture)
-    return {name: OF_PICTURES[name](frames, picture) for name in names}
+    return {name: OF_PICTURES[name](content, picture) for name in names}
 
 
 def for_curves(name: str, value: float) -> float:

@@ -1,4 +1,4 @@
-"""`tcodec rd --entropy`: the Shannon bound, the Huffman bits and the bytes of files, side by side.
+"""`tcodec entropy`: the Shannon bound, the Huffman bits and the bytes of files, side by side.
 
 A symbol of probability p is worth -log2 p bits, and the mean of that, the entropy, is what no code of single symbols
 gets below (`bitstreams.entropy`). Beside it stand the bits of the Huffman words that the file has in its place. Signs
@@ -15,6 +15,7 @@ import argparse
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 
 import codec
 from benchmarks import harness
-from benchmarks.sources import Footage, Pixels, find_sources
+from benchmarks.sources import Footage, Pixels, Source, find_sources
 from benchmarks.video_codecs import write_tvid
 from bitstreams.chunks import read_chunks
 from bitstreams.entropy import entropy_bits
@@ -32,7 +33,7 @@ from codec import video
 from codec.commands import batch, streams
 from codec.syntax import KINDS
 
-__all__ = ["Part", "View", "run", "view_file", "view_frames"]
+__all__ = ["Part", "View", "run", "view_content", "view_file"]
 
 FINEST = 100  # the quality at which all steps are 1
 
@@ -126,18 +127,18 @@ def view_video(data: bytes) -> View:
     return View(parts, plain, rest, None, len(data), frames * header.format.width * header.format.height)
 
 
-def view_frames(frames: Pixels | Footage, quality: float) -> dict[str, View]:
+def view_content(content: Pixels | Footage, quality: float) -> dict[str, View]:
     """Encode a picture or clip, and look at it before and after quantisation."""
-    if isinstance(frames, Footage):
+    if isinstance(content, Footage):
         files = []
         for step, without in ((FINEST, {"level-choice", "cascade"}), (quality, set())):
             file = io.BytesIO()
-            write_tvid(frames, file, quality=step, without=without)
+            write_tvid(content, file, quality=step, without=without)
             files.append(file.getvalue())
         views = [view_video(data) for data in files]
     else:
-        before = codec.encode_image(frames, FINEST, tune="psnr", without={"deadzone"})
-        views = [view_picture(data) for data in (before, codec.encode_image(frames, quality))]
+        before = codec.encode_image(content, FINEST, tune="psnr", without={"deadzone"})
+        views = [view_picture(data) for data in (before, codec.encode_image(content, quality))]
     return dict(zip(("before", f"quality {quality:g}"), views, strict=True))
 
 
@@ -187,14 +188,14 @@ def run(args: argparse.Namespace) -> int:
     """Look at all inputs; return the exit status."""
     coded = [name for name in args.inputs if Path(name).suffix.lower() in (".tjpg", ".tvid")]
     found = find_sources([name for name in args.inputs if name not in coded], args.frames)
-    problems = list(found.problems)
-    records = {}
-    for name in coded:
+    work = {name: partial(view_file, Path(name)) for name in coded}
+    work |= {str(source.path): partial(_view_source, source, args.quality) for source in found.sources}
+    problems, records = list(found.problems), {}
+    for name, view in work.items():
         try:
-            records[name] = view_file(Path(name))
-        except (CodecError, OSError) as error:
+            records[name] = view()
+        except (CodecError, OSError, MemoryError) as error:
             problems.append(batch.explain(error, name))
-    records |= {str(source.path): view_frames(source.load(), args.quality) for source in found.sources}
     if args.json:
         print(json.dumps({name: _record(views) for name, views in records.items()}, indent=1))
     else:
@@ -202,6 +203,10 @@ def run(args: argparse.Namespace) -> int:
     for line in problems:
         batch.say(f"tcodec: {line}")
     return batch.FAILED if problems else 0
+
+
+def _view_source(source: Source, quality: float) -> dict[str, View]:
+    return view_content(source.load(), quality)
 
 
 def _record(views: Mapping[str, View]) -> dict[str, Any]:

@@ -6,23 +6,25 @@ import json
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.sources import Footage, Pixels, find_sources, load_clip
+from benchmarks.sources import CLIPS, PICTURES, Footage, Found, Kind, Pixels, find_sources
 
 __all__ = [
     "Report",
     "Target",
-    "clip_name",
     "clips_command_line",
     "command_line",
+    "cpu_model",
     "environment",
     "finish",
     "load_clips",
     "load_photos",
+    "percent",
     "table",
 ]
 
@@ -86,46 +88,38 @@ class Report:
 
 
 def load_photos(folder: Path, every: int = 1) -> dict[str, Pixels]:
-    """Load the photos of a folder at their own sizes.
-
-    Parameters
-    ----------
-    folder : Path
-    every : int
-        Load the first photo and each `every`-th after it, in the order of their names.
+    """Load the photos of a folder by their names: the first, and each `every`-th after it.
 
     Returns
     -------
     dict of str to (H, W) or (H, W, 3) uint8 array
-        Names without suffix, and pixels without alpha.
+        Without alpha.
 
     Raises
     ------
     SystemExit
         If there are none.
     """
-    found = find_sources([str(folder)])
-    photos = [source for source in found.sources if not source.video][::every]
-    if not photos:
-        raise SystemExit("\n".join(["no photos", *found.problems]))
-    return {photo.name: photo.load() for photo in photos}
-
-
-def clip_name(path: Path) -> str:
-    """Return what tables call a clip: the name of its file up to the first dot."""
-    return path.name.partition(".")[0]
+    return _load(find_sources([str(folder)]), PICTURES, every)
 
 
 def load_clips(paths: Iterable[Path], frames: int | None = None) -> dict[str, Footage]:
-    """Load clips; return them by name."""
-    return {clip_name(path): load_clip(path, frames) for path in paths}
+    """Load clips by their names, or the first frames of each; SystemExit if there are none."""
+    return _load(find_sources(list(map(str, paths)), frames), CLIPS)
+
+
+def _load(found: Found, kind: Kind, every: int = 1) -> dict[str, Any]:
+    sources = [source for source in found.sources if source.kind == kind][::every]
+    if not sources:
+        raise SystemExit("\n".join([f"there are no {kind}", *found.problems]))
+    return {source.name: source.load() for source in sources}
 
 
 def environment() -> dict[str, str]:
     """Return the machine and the versions behind the figures; codecs tell their own."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         blas["name"]: blas["version"],
@@ -133,7 +127,9 @@ def environment() -> dict[str, str]:
     }
 
 
-def _cpu_model() -> str:
+@cache
+def cpu_model() -> str:
+    """Return what the processor calls itself."""
     information = Path("/proc/cpuinfo")
     if information.exists():  # Linux, where platform.processor() knows the architecture only
         for line in information.read_text().splitlines():
@@ -152,6 +148,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in cells
     )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(rate: float | None) -> str:
+    """Return a BD-rate as tables have it, nothing for none."""
+    return "" if rate is None else f"{rate:+.1f} %"
 
 
 def command_line(documentation: str | None, *, photos: bool = True) -> argparse.ArgumentParser:

@@ -7,29 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cells import describe
+from benchmarks.cells import bits_a_pixel
 from benchmarks.codecs import AnyCodec
 
-__all__ = ["match_rate", "rate_of"]
+__all__ = ["match_rate"]
 
 TRIALS = 7  # encodings at the most
 TOLERANCE = 0.005  # of the rate: closer is not asked for
 
 
-def rate_of(files: Sequence[bytes], frames: Sequence[Any]) -> float:
-    """Return the bits a pixel of all files together, of pictures or clips."""
-    return 8 * sum(map(len, files)) / sum(describe(each)["pixels"] for each in frames)
-
-
 def match_rate(
-    codec: AnyCodec, frames: Sequence[Any], bpp: float, known: Mapping[float, float]
+    codec: AnyCodec, contents: Sequence[Any], bpp: float, known: Mapping[float, float]
 ) -> tuple[float, list[bytes]]:
     """Find the quality at which a codec takes about so many bits a pixel.
 
     Parameters
     ----------
     codec : Codec
-    frames : sequence of arrays or Footage
+    contents : sequence of arrays or Footage
         What is coded, all at the same quality.
     bpp : float
         What is wanted of all of it together.
@@ -39,18 +34,18 @@ def match_rate(
     Returns
     -------
     quality : float
-        The one that came closest.
+        The one that came closest, of those that were tried.
     files : list of bytes
-        The frames at this quality.
+        The contents at this quality.
     """
     files: dict[float, list[bytes]] = {}
     rates = dict(known)
     for trial in range(TRIALS):
         quality = _guess(rates, bpp, codec.grain, halve=trial % 2 == 1)
-        if quality in files:  # no other comes closer
+        if quality in files:  # the step of the codec's scale is all that is left
             break
-        files[quality] = [codec.encode(each, quality) for each in frames]
-        rates[quality] = rate_of(files[quality], frames)
+        files[quality] = [codec.encode(each, quality) for each in contents]
+        rates[quality] = bits_a_pixel(files[quality], contents)
         if abs(rates[quality] / bpp - 1) < TOLERANCE:
             break
     best = min(files, key=lambda quality: abs(rates[quality] - bpp))

@@ -1,7 +1,6 @@
-"""Peak memory of encoding and of decoding, each in a fresh process.
+"""Peak memory of a piece of work: the largest resident set of a fresh process that does nothing else.
 
-What counts is the largest resident set of that process: the interpreter, NumPy, the frames, the file, and all that the
-codec needs beside them.
+That is the interpreter, NumPy, what the work is given, what it returns, and all that it needs beside.
 """
 
 from __future__ import annotations

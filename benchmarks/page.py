@@ -15,9 +15,11 @@ from typing import Any
 
 from benchmarks.curves import Comparison
 from benchmarks.distortion import SIMILARITIES
-from benchmarks.plots import colours
+from benchmarks.plots import DASHES, styles
 
 __all__ = ["page"]
+
+PLOTLY_DASHES = ("solid", "dash", "dot", "dashdot")  # what plotly calls `DASHES`
 
 
 def page(document: Mapping[str, Any], comparisons: Sequence[Comparison], crops: Mapping[str, Any], title: str) -> str:
@@ -44,7 +46,10 @@ def page(document: Mapping[str, Any], comparisons: Sequence[Comparison], crops: 
     data = {
         "document": document,
         "crops": crops,
-        "colours": {comparison.kind: colours(comparison.codecs) for comparison in comparisons},
+        "styles": {
+            each.kind: {name: style._asdict() for name, style in styles(each.codecs).items()} for each in comparisons
+        },
+        "dashes": dict(zip(DASHES, PLOTLY_DASHES, strict=True)),
         "similarities": SIMILARITIES,
     }
     assets = resources.files("benchmarks") / "assets"

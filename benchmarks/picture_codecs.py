@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image, features
+from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as pillow_version
 
 import codec
@@ -54,9 +54,8 @@ class Tcodec(PictureCodec):
 
     def ablated(self) -> dict[str, tuple[str, Tcodec]]:
         """Return each stage that can be left out: what there is without it, and the codec without it."""
-        profile, tune = self.options["profile"], self.options["tune"]
-        stages = optional_stages(profile)
-        return {stage: (instead, Tcodec(profile, tune, [stage])) for stage, instead in stages.items()}
+        stages = optional_stages(self.options["profile"])
+        return {stage: (instead, Tcodec(**{**self.options, "without": [stage]})) for stage, instead in stages.items()}
 
     def version(self) -> str:
         package = find_profile(self.options["profile"]).__module__.partition(".")[0]
@@ -135,7 +134,15 @@ class Avif(PillowCodec):
     ladder = (6, 18, 39, 60, 77, 90)
     format = "AVIF"
     feature = "avif"
-    options: ClassVar = {"speed": 6, "subsampling": "4:2:0", "max_threads": 1}
+    options: ClassVar = {"codec": "aom", "speed": 6, "subsampling": "4:2:0", "max_threads": 1}
+
+    def version(self) -> str:
+        libavif = super().version()  # or there is none, and no module for it either
+        return f"{libavif}, {import_module('PIL._avif').codec_versions()}"
+
+    def decode(self, data: bytes) -> Pixels:
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+        return super().decode(data)
 
 
 class SlowAvif(Avif):

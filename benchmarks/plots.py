@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
+from typing import NamedTuple
 
 from benchmarks.cells import Row
+from benchmarks.codecs import is_ours
 from benchmarks.distortion import SIMILARITIES, for_curves
 
-__all__ = ["axis_label", "colours", "draw_curves"]
+__all__ = ["DASHES", "Style", "draw_curves", "styles"]
 
-# Okabe and Ito's, which people with any kind of colour vision can tell apart, and three more. Ours are the warm ones.
+# Okabe and Ito's colours, which people with any kind of colour vision can tell apart, and some more; ours are warm.
 OURS = ("#d55e00", "#e69f00", "#cc79a7", "#8c564b")
-THEIRS = ("#0072b2", "#56b4e9", "#009e73", "#000000", "#7f7f7f", "#9467bd", "#bcbd22", "#17becf", "#1f3a93", "#636363")
+THEIRS = ("#0072b2", "#56b4e9", "#009e73", "#000000", "#7f7f7f", "#9467bd", "#bcbd22", "#17becf")
+DASHES = ("solid", "dashed", "dotted", "dashdot")  # when colours run out
 
 
-def colours(codecs: Sequence[str]) -> dict[str, str]:
-    """Give each codec a colour; when they run out, they begin again."""
-    chosen, count = {}, {True: 0, False: 0}
+class Style(NamedTuple):
+    """What a codec's curve looks like."""
+
+    colour: str
+    dash: str
+    ours: bool
+
+
+def styles(codecs: Iterable[str]) -> dict[str, Style]:
+    """Give each codec a style of its own."""
+    chosen: dict[str, Style] = {}
     for name in codecs:
-        ours = name.startswith("tcodec")
-        palette = OURS if ours else THEIRS
-        chosen[name] = palette[count[ours] % len(palette)]
-        count[ours] += 1
+        palette = OURS if is_ours(name) else THEIRS
+        number = sum(style.ours == is_ours(name) for style in chosen.values())
+        dash = DASHES[number // len(palette) % len(DASHES)]
+        chosen[name] = Style(palette[number % len(palette)], dash, is_ours(name))
     return chosen
 
 
-def axis_label(measure: str) -> str:
+def _axis_label(measure: str) -> str:
     """Return what is written on the axis of a measure."""
     return f"{measure}, dB" if measure not in SIMILARITIES else f"{measure}, dB: -10 log10(1 - x)"
 
 
-def draw_curves(curves: Mapping[str, Sequence[Row]], measures: Sequence[str], title: str) -> bytes:
+def draw_curves(
+    curves: Mapping[str, Sequence[Row]], looks: Mapping[str, Style], measures: Sequence[str], title: str
+) -> bytes:
     """Draw the curves of codecs over bits a pixel, with a panel for each measure.
 
     Parameters
     ----------
     curves : mapping of str to sequence of dict
         Points with "bpp" and the measures, by codec.
+    looks : mapping of str to Style
+        From `styles`.
     measures : sequence of str
     title : str
 
@@ -53,20 +68,20 @@ def draw_curves(curves: Mapping[str, Sequence[Row]], measures: Sequence[str], ti
     rows = -(-len(measures) // columns)
     figure = Figure(figsize=(5 * columns + 2, 3.8 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    colour = colours(list(curves))
     for axes, measure in zip(panels, measures, strict=False):
         for codec, points in curves.items():
-            ours = codec.startswith("tcodec")
+            style = looks[codec]
             axes.plot(
                 [point["bpp"] for point in points],
                 [for_curves(measure, point[measure]) for point in points],
-                ".-",
+                marker=".",
                 label=codec,
-                color=colour[codec],
-                linewidth=2.2 if ours else 1.2,
-                zorder=3 if ours else 2,
+                color=style.colour,
+                linestyle=style.dash,
+                linewidth=2.2 if style.ours else 1.2,
+                zorder=3 if style.ours else 2,
             )
-        axes.set(xlabel="bits a pixel", ylabel=axis_label(measure), xscale="log")
+        axes.set(xlabel="bits a pixel", ylabel=_axis_label(measure), xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())

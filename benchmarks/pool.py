@@ -2,7 +2,8 @@
 
 An executor is any `concurrent.futures.Executor`: a pool of processes here, or a cluster's. A process may die over an
 item, when a library that it calls crashes; then nobody knows which of the items on their way it was. They are tried
-again one at a time: the one that dies alone is to blame, and all others are done.
+again one at a time: the one that dies alone is to blame, and all others are done. A cluster does this by itself: it
+gives items to other workers, and gives one up when several workers have died that had it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ __all__ = ["Crew", "Outcome", "cluster", "processes", "work_on"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_Told = tuple[Result | None, str]  # what a worker says: a result, or what went wrong
 
 
 class Crew(NamedTuple):
@@ -95,13 +99,16 @@ def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -
         As they come in, in any order.
     """
     waiting, suspects = deque(items), deque[Item]()
-    flying: dict[Future[Outcome[Item, Result]], Item] = {}
+    flying: dict[Future[_Told[Result]], Item] = {}
+    alone = False  # whether a suspect is on its way: nobody else then
     executor = crew.start()
     try:
         while waiting or suspects or flying:
+            if not flying:
+                alone = bool(suspects)
+            queue, ahead = (suspects, 1) if alone else (waiting, crew.ahead)
             try:
-                while (suspects and not flying) or (waiting and not suspects and len(flying) < crew.ahead):
-                    queue = suspects or waiting
+                while queue and len(flying) < ahead:
                     flying[executor.submit(_guarded, work, queue[0])] = queue[0]
                     queue.popleft()
             except BrokenExecutor:  # it broke since we last looked; what is on its way will tell, if there is anything
@@ -123,7 +130,7 @@ def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -
         executor.shutdown(wait=False)
 
 
-def _collect(flying: dict[Future[Outcome[Item, Result]], Item]) -> tuple[list[Outcome[Item, Result]], list[Item]]:
+def _collect(flying: dict[Future[_Told[Result]], Item]) -> tuple[list[Outcome[Item, Result]], list[Item]]:
     """Wait for something to happen; take what is done from what is on its way.
 
     Returns
@@ -138,27 +145,27 @@ def _collect(flying: dict[Future[Outcome[Item, Result]], Item]) -> tuple[list[Ou
     for future in done:
         item = flying.pop(future)
         try:
-            outcomes.append(future.result())
+            outcomes.append(Outcome(item, *future.result()))
         except (BrokenExecutor, CancelledError):
             broken.append(item)
         except Exception as error:  # of the executor, such as a cluster that gives an item up
-            outcomes.append(_failure(item, error))
+            outcomes.append(Outcome(item, None, _explain(error)))
     if broken:
         broken += flying.values()
         flying.clear()
     return outcomes, broken
 
 
-def _guarded(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+def _guarded(work: Callable[[Item], Result], item: Item) -> _Told[Result]:
     """Work on an item; put what goes wrong into words here, since not every exception comes through to other processes.
 
     Whatever a library raises concerns this item only.
     """
     try:
-        return Outcome(item, work(item))
+        return work(item), ""
     except Exception as error:
-        return _failure(item, error)
+        return None, _explain(error)
 
 
-def _failure(item: Item, error: Exception) -> Outcome[Item, Result]:
-    return Outcome(item, None, f"{type(error).__name__}: {batch.explain(error)}")
+def _explain(error: Exception) -> str:
+    return f"{type(error).__name__}: {batch.explain(error)}"

@@ -13,7 +13,7 @@
         results     lists of the same length, a point of the mean curve each: quality, bpp, the measures,
                     encoding_time and decoding_time (seconds of CPU time)
     sources         for each: name, kind, width, height, frames
-    bd_rates        kind, measure: the names of the codecs, and matrices of percents for "mean" and for each source;
+    bd_rates        kind, measure: "codecs", their names; "mean", and each of the "sources": a matrix of percents, whose
                     row i, column j is what codec i needs beyond codec j
     doubts          what is to be said against some of these rates
     rows            a point for every source, codec and quality: bytes, bpp, the measures, times
@@ -34,8 +34,10 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.ablation import tables
 from benchmarks.cells import Row
-from benchmarks.curves import MEAN, Comparison, bd_rates
-from benchmarks.plots import draw_curves
+from benchmarks.codecs import CLASSES, is_ours
+from benchmarks.curves import Comparison, bd_rates
+from benchmarks.plots import draw_curves, styles
+from benchmarks.sources import Source
 from codec.files import atomic_write
 
 __all__ = ["Results", "against", "of_one", "summary", "write_files"]
@@ -52,14 +54,19 @@ class Results:
     ----------
     command : str
         What was called.
+    sources : sequence of Source
     comparisons : sequence of Comparison
         Of pictures, of clips, or of both.
+    versions : mapping of str to str
+        Of each codec.
     left_out, failures, notes : sequence of str
         Lines for people: which codecs are not installed, what went wrong, what else is to be known.
     """
 
     command: str
+    sources: Sequence[Source]
     comparisons: Sequence[Comparison]
+    versions: Mapping[str, str]
     left_out: Sequence[str] = ()
     failures: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -67,36 +74,44 @@ class Results:
     def document(self) -> dict[str, Any]:
         """Return what `results.json` holds."""
         codecs: list[dict[str, Any]] = []
-        sources: list[dict[str, Any]] = []
         rates: dict[str, dict[str, Any]] = {}
         doubts: list[dict[str, Any]] = []
-        rows: list[Row] = []
         for comparison in self.comparisons:
             kind = comparison.kind
-            found = bd_rates(comparison)
             for name in comparison.codecs:
-                about = {"name": name, "description": comparison.versions[name], "kind": kind}
+                about = {"name": name, "description": self.versions[name], "kind": kind}
                 points = comparison.mean_curve(name)
                 columns = {key: [point[key] for point in points] for key in (points[0] if points else [])}
                 codecs.append({**about, "sources": len(comparison.complete(name)), "results": columns})
-            sources += [{"name": name, "kind": kind, **comparison.sizes[name]} for name in comparison.sources]
-            rates[kind] = {m: {"codecs": comparison.codecs, **of} for m, of in found.matrices.items()}
-            doubts += [{"kind": kind, **doubt._asdict()} for doubt in found.doubts]
-            rows += comparison.rows
-        return {
+            by_measure, doubtful = bd_rates(comparison)
+            rates[kind] = {m: {"codecs": list(comparison.codecs), **of._asdict()} for m, of in by_measure.items()}
+            doubts += [{"kind": kind, **doubt._asdict()} for doubt in doubtful]
+        document = {
             "name": "tcodec rd",
             "description": DESCRIPTION,
             "command": self.command,
             "environment": harness.environment(),
             "codecs": codecs,
-            "sources": sources,
+            "sources": [{"name": each.name, "kind": each.kind, **each.size._asdict()} for each in self.sources],
             "bd_rates": rates,
             "doubts": doubts,
-            "left_out": list(self.left_out),
-            "failures": list(self.failures),
-            "notes": list(self.notes),
-            "rows": rows,
+            "left_out": self.left_out,
+            "failures": self.failures,
+            "notes": self.notes,
+            "rows": [row for comparison in self.comparisons for row in comparison.rows],
         }
+        return {key: rounded(value) for key, value in document.items()}
+
+
+def rounded(value: Any) -> Any:
+    """Round all floats to `DIGITS` digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return value
 
 
 def to_json(document: Mapping[str, Any]) -> str:
@@ -111,18 +126,7 @@ def to_json(document: Mapping[str, Any]) -> str:
             return "[\n" + ",\n".join(f"{inner}{json.dumps(each)}" for each in value) + "\n" + " " * depth + "]"
         return json.dumps(value)
 
-    return lay_out(_rounded(document), 0) + "\n"
-
-
-def _rounded(value: Any) -> Any:
-    """Round all floats to `DIGITS` digits."""
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
-    return value
+    return lay_out(document, 0) + "\n"
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -137,29 +141,35 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 
 def against(document: Mapping[str, Any], kind: str, anchor: str) -> str:
-    """Return a table: what each codec needs beyond one of them, by each measure."""
-    rates = document["bd_rates"][kind]
-    names = next(iter(rates.values()))["codecs"]
-    column = names.index(anchor)
-    rows = [[name, *(_percent(of[MEAN][row][column]) for of in rates.values())] for row, name in enumerate(names)]
-    return harness.table([f"against {anchor}", *rates], rows)
+    """Return a table: what each codec needs beyond one of them, by each measure; "?" where that is doubtful."""
+    names = _names(document, kind)
+    return _rates_table(document, kind, f"against {anchor}", {name: (name, anchor) for name in names})
 
 
 def of_one(document: Mapping[str, Any], kind: str, codec: str) -> str:
-    """Return a table: what a codec needs beyond each of the others, by each measure."""
-    rates = document["bd_rates"][kind]
-    names = next(iter(rates.values()))["codecs"]
-    row = names.index(codec)
-    rows = [
-        [name, *(_percent(of[MEAN][row][column]) for of in rates.values())]
-        for column, name in enumerate(names)
-        if column != row
-    ]
-    return harness.table([f"{codec} against", *rates], rows)
+    """Return a table: what a codec needs beyond each of the others, in the same way."""
+    names = _names(document, kind)
+    pairs = {name: (codec, name) for name in names if name != codec}
+    return _rates_table(document, kind, f"{codec} against", pairs)
 
 
-def _percent(rate: float | None) -> str:
-    return "" if rate is None else f"{rate:+.1f} %"
+def _names(document: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the names of the codecs of a kind, in the order of the matrices."""
+    return [codec["name"] for codec in document["codecs"] if codec["kind"] == kind]
+
+
+def _rates_table(document: Mapping[str, Any], kind: str, title: str, pairs: Mapping[str, tuple[str, str]]) -> str:
+    """Return a table with a row for each pair of codecs, (test, anchor), and a column for each measure."""
+    rates, names = document["bd_rates"][kind], _names(document, kind)
+    doubtful = {(d["measure"], d["test"], d["anchor"]) for d in document["doubts"] if d["kind"] == kind}
+    rows = []
+    for label, (test, anchor) in pairs.items():
+        row = [label]
+        for measure, matrices in rates.items():
+            rate = harness.percent(matrices["mean"][names.index(test)][names.index(anchor)])
+            row.append(f"{rate} ?" if rate and (measure, test, anchor) in doubtful else rate)
+        rows.append(row)
+    return harness.table([title, *rates], rows)
 
 
 def summary(document: Mapping[str, Any]) -> str:
@@ -171,37 +181,45 @@ def summary(document: Mapping[str, Any]) -> str:
             tables(document["ablation"]),
         ]
     else:
-        for kind, rates in document["bd_rates"].items():
-            names = next(iter(rates.values()))["codecs"]
-            others = [name for name in names if not name.startswith("tcodec")]
+        for kind in document["bd_rates"]:
+            names = _names(document, kind)
+            others = [name for name in names if not is_ours(name)]
             count = sum(source["kind"] == kind for source in document["sources"])
             parts += [
                 f"BD-rate, mean of {count} {kind}: bits that are needed more (+) or less (-) for the same quality"
             ]
             parts += [against(document, kind, (others or names)[0])]
             parts += [of_one(document, kind, name) for name in names if name not in others]
+        if document["doubts"]:
+            parts += ["?: doubtful; `doubts` in results.json, and index.html, say why."]
     parts += [f"left out: {line}" for line in document["left_out"]]
     parts += document["notes"]
-    if document["doubts"]:
-        parts += [f"{len(document['doubts'])} of these rates are doubtful; results.json and index.html say why."]
     return "\n\n".join(parts) + "\n"
 
 
 def write_files(document: Mapping[str, Any], comparisons: Sequence[Comparison], folder: Path) -> None:
-    """Write all files but the page into a folder."""
+    """Write all files but the page into a folder, in the place of those of an earlier call."""
     write(folder / "results.json", to_json(document))
     write(folder / "results.csv", to_csv(document["rows"]))
     write(folder / "results.md", summary(document))
     (folder / "curves").mkdir(exist_ok=True)
+    for old in [*(folder / "curves").glob("*.png"), *(folder / f"{kind}.png" for kind in CLASSES)]:
+        old.unlink(missing_ok=True)
     for comparison in comparisons:
-        kind, codecs, measures = comparison.kind, comparison.codecs, comparison.measures
-        means = {name: points for name in codecs if (points := comparison.mean_curve(name))}
-        title = f"mean of {len(comparison.sources)} {kind}"
-        write(folder / f"{kind}.png", draw_curves(means, measures, title))
+        looks, measures = styles(comparison.codecs), comparison.measures
+        means = {name: points for name in comparison.codecs if (points := comparison.mean_curve(name))}
+        title = f"mean of {len(comparison.sources)} {comparison.kind}"
+        few = [
+            f"{name} of {count}"
+            for name in means
+            if (count := len(comparison.complete(name))) < len(comparison.sources)
+        ]
+        title = ", ".join([title, *few])
+        write(folder / f"{comparison.kind}.png", draw_curves(means, looks, measures, title))
         for source in comparison.sources:
-            curves = {name: points for name in codecs if (points := comparison.curve(source, name))}
+            curves = {name: points for name in comparison.codecs if (points := comparison.curve(source, name))}
             file = folder / "curves" / f"{source.replace('/', '_')}.png"
-            write(file, draw_curves(curves, measures, source))
+            write(file, draw_curves(curves, looks, measures, source))
 
 
 def write(file: Path, content: str | bytes) -> None:

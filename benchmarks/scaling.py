@@ -1,14 +1,14 @@
 """How time and memory grow with the size of a picture, and with the length of a clip.
 
 Pictures are tiled from photographs, clips are played forth and back. Each size has two fresh processes, one that
-encodes and one that decodes; what they do first is a small warm-up, so that loading and caching are not timed.
+encodes and one that decodes; what they do first is a small warm-up, so that loading and caching are not timed. A
+decoder keeps no frame that is done with; an encoder is given the clip in memory, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -74,20 +74,20 @@ def mosaic(photos: Sequence[Pixels], width: int, height: int) -> Pixels:
 
 def make(sources: Sequence[Source], size: float) -> Any:
     """Return a picture of so many megapixels made of pictures, or so many frames of the first clip."""
-    frames = sources[0].load()
-    if isinstance(frames, Footage):
-        return lengthen(frames, round(size))
+    first = sources[0].load()
+    if isinstance(first, Footage):
+        return lengthen(first, round(size))
     width = round((size * 1e6 / SHAPE) ** 0.5)
     photos = [source.load() for source in sources]
-    return mosaic([photo for photo in photos if photo.ndim == frames.ndim], width, round(width * SHAPE))
+    return mosaic([photo for photo in photos if photo.ndim == first.ndim], width, round(width * SHAPE))
 
 
 def encode(codec: AnyCodec, quality: float, sources: Sequence[Source], size: float, file: Path) -> tuple[int, float]:
     """Encode a picture or clip of a size to a file; return bytes and CPU time."""
-    frames = make(sources, size)
+    content = make(sources, size)
     with threadpool_limits(1):
-        codec.decode(codec.encode(_small(frames), quality))
-        data, seconds = cpu_seconds(codec.encode, frames, quality)
+        codec.play(codec.encode(_small(content), quality))
+        data, seconds = cpu_seconds(codec.encode, content, quality)
     file.write_bytes(data)
     return len(data), seconds
 
@@ -96,25 +96,22 @@ def decode(codec: AnyCodec, quality: float, small: Any, file: Path) -> float:
     """Decode a file, after a small picture or clip; return CPU time."""
     data = file.read_bytes()
     with threadpool_limits(1):
-        codec.decode(codec.encode(small, quality))
-        return cpu_seconds(codec.decode, data)[1]
+        codec.play(codec.encode(small, quality))
+        return cpu_seconds(codec.play, data)[1]
 
 
-def _small(frames: Any) -> Any:
-    return lengthen(frames, 2) if isinstance(frames, Footage) else frames[:SMALL, :SMALL]
+def _small(content: Any) -> Any:
+    return lengthen(content, 2) if isinstance(content, Footage) else content[:SMALL, :SMALL]
 
 
-def measure(
-    sources: Sequence[Source], codecs: Sequence[tuple[AnyCodec, float]], sizes: Sequence[float]
-) -> Iterator[Measured]:
-    """Measure codecs at all sizes; each codec comes with its quality."""
-    small = _small(make(sources, min(sizes)))
+def measure(sources: Sequence[Source], codec: AnyCodec, quality: float, size: float) -> Measured:
+    """Measure a codec at a size: megapixels of a picture, or frames of a clip."""
+    small = _small(sources[0].load())
     with TemporaryDirectory() as folder:
         file = Path(folder, "file")
-        for size, (codec, quality) in product(sizes, codecs):
-            (written, encoding), encoding_peak = in_fresh_process(encode, codec, quality, sources, size, file)
-            decoding, decoding_peak = in_fresh_process(decode, codec, quality, small, file)
-            yield Measured(codec.name, size, written, encoding, decoding, encoding_peak, decoding_peak)
+        (written, encoding), encoding_peak = in_fresh_process(encode, codec, quality, sources, size, file)
+        decoding, decoding_peak = in_fresh_process(decode, codec, quality, small, file)
+    return Measured(codec.name, size, written, encoding, decoding, encoding_peak, decoding_peak)
 
 
 def table(measured: Sequence[Measured], unit: str) -> str:
@@ -133,7 +130,7 @@ def table(measured: Sequence[Measured], unit: str) -> str:
     return harness.table(["codec", unit, "encode, s", "decode, s", "encode, MB", "decode, MB"], rows)
 
 
-def draw(groups: dict[str, Sequence[Measured]]) -> bytes:
+def draw(groups: Mapping[str, Sequence[Measured]]) -> bytes:
     """Draw time and memory over size, a row of panels for each unit of size; return a PNG file."""
     from matplotlib.figure import Figure  # noqa: PLC0415  slow to load
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,19 @@ from numpy.typing import NDArray
 from bitstreams.errors import CodecError, LimitError
 from codec.commands import batch
 from codec.commands.encode import VIDEOS, is_clip
-from codec.files import PICTURES, read_picture
+from codec.files import PICTURES as PICTURE_SUFFIXES
+from codec.files import read_picture
 from codec.frames import Format, Planes
 
-__all__ = ["Footage", "Found", "Pixels", "Source", "find_sources", "lengthen", "load_clip"]
+__all__ = ["CLIPS", "PICTURES", "Footage", "Found", "Kind", "Pixels", "Size", "Source", "find_sources", "lengthen"]
 
 PACKED = ".xz"  # a clip may be packed so, as raw ones often are
 LARGEST = 1 << 30  # samples of a clip in memory
 
 Pixels = NDArray[np.uint8]
+Kind = Literal["pictures", "clips"]  # what sources are, and what codecs are for
+PICTURES: Kind = "pictures"
+CLIPS: Kind = "clips"
 
 
 class Footage(NamedTuple):
@@ -40,14 +44,29 @@ class Footage(NamedTuple):
     format: Format
     frames: Sequence[Planes]
 
-    @property
-    def pixels(self) -> int:
-        """Pixels of all frames."""
-        return len(self.frames) * self.format.width * self.format.height
-
     def kilobits(self, size: int) -> float:
         """Return the rate in kbit/s of a stream of so many bytes."""
         return 8e-3 * size * float(self.format.rate) / len(self.frames)
+
+
+class Size(NamedTuple):
+    """How much there is of a picture or clip."""
+
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return self.width * self.height * self.frames
+
+    @classmethod
+    def of(cls, content: Pixels | Footage) -> Size:
+        """Return the size of a picture or clip."""
+        if isinstance(content, Footage):
+            return cls(content.format.width, content.format.height, len(content.frames))
+        return cls(content.shape[1], content.shape[0], 1)
 
 
 def lengthen(footage: Footage, length: int) -> Footage:
@@ -65,17 +84,19 @@ class Source:
     name : str
         What reports call it.
     path : Path
-    video : bool
+    kind : {"pictures", "clips"}
     digest : str
         SHA-256 of the file: what was measured on another file of this name does not count.
+    size : Size
     frames : int, optional
-        Frames of a clip that are used, from the first one on; all by default.
+        Frames of a clip that are asked for, from the first one on; all by default.
     """
 
     name: str
     path: Path
-    video: bool
+    kind: Kind
     digest: str
+    size: Size
     frames: int | None = None
 
     def load(self) -> Any:
@@ -88,19 +109,21 @@ class Source:
         CodecError, OSError
             If it cannot be read, or is not the file that the digest is of.
         """
-        return _load(self)
+        return _load(self.path, self.kind, self.digest, self.frames)
 
 
 @lru_cache(maxsize=2)
-def _load(source: Source) -> Pixels | Footage:
-    if _digest(source.path) != source.digest:
-        raise CodecError(f"{source.path}: not the same file as when the measurements began")
-    if source.video:
-        return load_clip(source.path, source.frames)
-    pixels = read_picture(source.path).pixels
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):  # not all codecs have alpha, and no measure counts it
-        pixels = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3])
-    return pixels
+def _load(path: Path, kind: Kind, digest: str, frames: int | None) -> Pixels | Footage:
+    if _digest(path) != digest:
+        raise CodecError(f"{path}: not the same file as when the measurements began")
+    return _load_clip(path, frames) if kind == CLIPS else _without_alpha(read_picture(path).pixels)
+
+
+def _without_alpha(pixels: Pixels) -> Pixels:
+    """Return the gray or RGB samples alone: not all codecs have alpha, and no measure counts it."""
+    if pixels.ndim == 2 or pixels.shape[2] in (1, 3):
+        return pixels
+    return np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3])
 
 
 def _digest(path: Path) -> str:
@@ -108,7 +131,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_clip(path: Path, frames: int | None = None) -> Footage:
+def _load_clip(path: Path, frames: int | None = None) -> Footage:
     """Load a clip: any video file that `codec.clips` opens, also inside `.xz`.
 
     Parameters
@@ -171,21 +194,23 @@ def find_sources(inputs: Sequence[str], frames: int | None = None, report: Path 
     found = Found([], [], [])
     for name in inputs:
         try:
-            files = [path for path, _ in batch.find([name], PICTURES | VIDEOS | {PACKED})]
+            files = [path for path, _ in batch.find([name], PICTURE_SUFFIXES | VIDEOS | {PACKED})]
             paths += [path for path in files if report is None or report.resolve() not in path.resolve().parents]
         except CodecError as error:
             found.problems.append(batch.explain(error, name))
     paths = list(dict.fromkeys(paths))  # once, also if a file is named twice
     stems = Counter(_stem(path) for path in paths)
     for path in paths:
+        name = _stem(path) if stems[_stem(path)] == 1 else str(path)
         try:
-            video = path.suffix.lower() == PACKED or is_clip(path)
-            if video:
-                load_clip(path, frames)
-            elif read_picture(path).pixels.shape[2:] in ((2,), (4,)):
+            if path.suffix.lower() == PACKED or is_clip(path):
+                size = Size.of(_load_clip(path, frames))
+                found.sources.append(Source(name, path, CLIPS, _digest(path), size, frames))
+                continue
+            pixels = read_picture(path).pixels
+            found.sources.append(Source(name, path, PICTURES, _digest(path), Size.of(pixels)))
+            if _without_alpha(pixels) is not pixels:
                 found.notes.append(f"{path}: alpha is not compared")
-            name = _stem(path) if stems[_stem(path)] == 1 else str(path)
-            found.sources.append(Source(name, path, video, _digest(path), frames if video else None))
         except (CodecError, OSError, EOFError, lzma.LZMAError, MemoryError) as error:
             found.problems.append(batch.explain(error, path))
     return found

@@ -34,25 +34,30 @@ def shares(work: Callable[[], object]) -> dict[str, float]:
     stats: dict[Function, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]  # not in the stubs
     seconds: defaultdict[str, float] = defaultdict(float)
     for function, (_, _, own, _, callers) in stats.items():
-        for room, share in _rooms(function, callers, stats, frozenset()).items():
-            seconds[room] += own * share
+        if _room(function) is not None:
+            seconds[str(_room(function))] += own
+            continue
+        for caller, (_, _, own_for_caller, _) in callers.items():
+            for room, share in _rooms(caller, stats, frozenset([function])).items():
+                seconds[room] += own_for_caller * share
     total = sum(seconds.values())
     return {room: seconds[room] / total for room in sorted(seconds, key=seconds.__getitem__, reverse=True)}
 
 
-def _rooms(
-    function: Function, callers: dict[Function, Any], stats: dict[Function, Any], seen: frozenset[Function]
-) -> dict[str, float]:
-    """Return for which files the time of a function counts, and to what share: its own, or those it is called from."""
+def _rooms(function: Function, stats: dict[Function, Any], seen: frozenset[Function]) -> dict[str, float]:
+    """Return for which files time spent below a function counts, and to what share.
+
+    For its own file, or for those that it was called from, in proportion to the time that it and all below it took.
+    """
     room = _room(function)
     if room is not None:
         return {room: 1.0}
     found: defaultdict[str, float] = defaultdict(float)
-    total = sum(own for _, _, own, _ in callers.values())
-    for caller, (_, _, own, _) in callers.items():
-        if caller not in seen and total:  # a recursion ends here
-            for name, share in _rooms(caller, stats[caller][4], stats, seen | {function}).items():
-                found[name] += share * own / total
+    callers = {caller: times for caller, times in stats[function][4].items() if caller not in seen}  # recursion ends
+    total = sum(below for _, _, _, below in callers.values())
+    for caller, (_, _, _, below) in callers.items():
+        for name, share in _rooms(caller, stats, seen | {function}).items():
+            found[name] += share * below / total if total else 0.0
     return found
 
 

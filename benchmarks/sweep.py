@@ -8,30 +8,26 @@ measures only what is new. A line that was cut off, or whose cell is not asked f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from tqdm import tqdm
 
-from benchmarks.cells import Cell, Row
-from benchmarks.codecs import AnyCodec
-from benchmarks.pool import Crew, Outcome, work_on
+from benchmarks.cells import Cell, Row, Setting
+from benchmarks.pool import Crew, work_on
 from benchmarks.sources import Source
 
 __all__ = ["Store", "Swept", "Work", "cells_of", "sweep"]
 
 
 class Work(Protocol):
-    """Something to be measured: a `Cell`, or a picture to be looked at."""
+    """Something to be measured, whose `str` says what it is: a `Cell`, or a `Crop` to be looked at."""
 
     @property
     def key(self) -> str: ...
 
     def run(self) -> Row: ...
-
-
-AnyWork = TypeVar("AnyWork", bound=Work)
 
 
 class Store:
@@ -74,29 +70,26 @@ class Swept(NamedTuple):
         Of each cell, in their order; None for those that could not be measured.
     failures : list of str
         A line for each of these.
-    measured : int
-        How many cells were measured now; the others were known.
+    known : int
+        How many cells were known from before.
     """
 
     rows: list[Row | None]
     failures: list[str]
-    measured: int
+    known: int
 
 
-def cells_of(sources: Iterable[Source], codecs: Sequence[AnyCodec], measures: Sequence[str]) -> list[Cell]:
+def cells_of(sources: Iterable[Source], settings: Sequence[Setting], measures: Sequence[str]) -> list[Cell]:
     """Return the cells of all sources, all codecs and all steps of their ladders, source by source."""
-    versions = {codec.name: codec.version() for codec in codecs}
     return [
-        Cell(source, codec, quality, tuple(measures), versions[codec.name])
+        Cell(source, setting, quality, tuple(measures))
         for source in sources
-        for codec in codecs
-        for quality in codec.ladder
+        for setting in settings
+        for quality in setting.codec.ladder
     ]
 
 
-def sweep(
-    cells: Sequence[AnyWork], crew: Crew, store: Store, name: Callable[[AnyWork], str], *, bar: bool, unit: str
-) -> Swept:
+def sweep(cells: Sequence[Work], crew: Crew, store: Store, *, bar: bool, unit: str) -> Swept:
     """Measure all cells that the store does not know.
 
     Parameters
@@ -104,8 +97,6 @@ def sweep(
     cells : sequence of Cell
     crew : Crew
     store : Store
-    name : function of (cell) -> str
-        What to call a cell that failed.
     bar : bool
         Whether to show progress, with the time that is left, if standard error is a terminal.
     unit : str
@@ -113,23 +104,19 @@ def sweep(
     """
     keys = [cell.key for cell in cells]
     found = {key: row for key in keys if (row := store.get(key)) is not None}
+    known = len(found)
     failures: dict[str, str] = {}
-    missing = [cell for cell, key in zip(cells, keys, strict=True) if key not in found]
-    with tqdm(total=len(cells), initial=len(found), unit=f" {unit}", disable=None if bar else True) as progress:
-        outcomes: Iterable[Outcome[Any, Row]] = work_on(_run, missing, crew)
-        for outcome in outcomes:
+    missing = {key: cell for key, cell in zip(keys, cells, strict=True) if key not in found}
+    with tqdm(total=len(cells), initial=known, unit=f" {unit}", disable=None if bar else True) as progress:
+        for outcome in work_on(_run, missing.values(), crew):
             key = outcome.item.key
             if outcome.result is None:
-                failures[key] = f"{name(outcome.item)}: {outcome.error}"
+                failures[key] = f"{outcome.item}: {outcome.error}"
             else:
                 store.put(key, outcome.result)
                 found[key] = outcome.result
             progress.update()
-    return Swept(
-        [found.get(key) for key in keys],
-        [failures[key] for key in keys if key in failures],
-        len(missing) - len(failures),
-    )
+    return Swept([found.get(key) for key in keys], [failures[key] for key in keys if key in failures], known)
 
 
 def _run(cell: Work) -> Row:

@@ -67,6 +67,11 @@ class TcodecVideo(VideoCodec):
         with codec.open_video(io.BytesIO(data)) as video:
             return [planes for planes, _ in video.planes()]
 
+    def play(self, data: bytes) -> None:
+        with codec.open_video(io.BytesIO(data)) as video:
+            for _ in video.planes():
+                pass
+
 
 class FfmpegError(Exception):
     """ffmpeg refuses the frames or the stream; says why."""
@@ -89,6 +94,7 @@ class Ffmpeg(VideoCodec):
         without converting them.
     """
 
+    outside = True
     scale: str = "-qscale:v"
     ladder = (31, 18, 10, 6, 3, 2)  # 31 is the coarsest there is, and 2 the finest unless forced
     encoder: ClassVar[str]
@@ -176,6 +182,7 @@ class X264(Ffmpeg):
     def __init__(self, preset: str, scale: str) -> None:
         self.name = f"{self.name}-{preset}-{scale}"
         self.scale = f"-{scale}"
+        self.grain = 0.1 if scale == "crf" else 1
         self.options = ("-preset", preset, *_H26X, "-sc_threshold", "0", "-bsf:v", f"{NO_COMMENTS}6")
 
     @classmethod
@@ -190,6 +197,7 @@ class X265(Ffmpeg):
     name = "h265"
     ladder = X264.ladder
     scale = "-crf"
+    grain = 0.1
     encoder = "libx265"
     options = (
         *("-preset", "medium", *_H26X),

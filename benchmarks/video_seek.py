@@ -22,7 +22,7 @@ from tqdm import tqdm
 import codec
 from benchmarks import harness
 from benchmarks.cells import cpu_seconds
-from benchmarks.sources import Footage, lengthen, load_clip
+from benchmarks.sources import Footage, lengthen
 from benchmarks.video_codecs import GOP, write_tvid
 from codec.frames import Planes
 
@@ -165,11 +165,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="video file, may end in .xz")
     parser.add_argument("--minutes", type=float, default=10, help="length of the video")
     arguments = parser.parse_args(argv)
-    footage = load_clip(arguments.clip)
+    [(name, footage)] = harness.load_clips([arguments.clip]).items()
     with TemporaryDirectory() as folder, threadpool_limits(1):
         path = Path(folder, "long.tvid")
         encode(footage, round(60 * arguments.minutes * float(footage.format.rate)), path)
-        return harness.finish(report(harness.clip_name(arguments.clip), fetch(path)), arguments.json)
+        return harness.finish(report(name, fetch(path)), arguments.json)
 
 
 if __name__ == "__main__":

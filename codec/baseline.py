@@ -78,7 +78,7 @@ class Baseline:
     subsampled: bool
     tables: str
     quality: float
-    deadzone: float = field(default=0.0, repr=False, compare=False)
+    deadzone: float = field(default=0.0, compare=False)
 
     @classmethod
     def choose(

@@ -164,10 +164,12 @@ def _search(
     whole, parts, part_bits = [], [], []
     for i, reference in enumerate(references):
         vectors, _ = motion.search(luma, reference, cost_of_bit=cost_of_bit, finest=finest)
-        refined, _ = motion.refine_split(luma, reference, vectors, cost_of_bit, finest)
         whole_vectors[:, :, i] = vectors.reshape(number, 1, 2)
-        part_vectors[:, :, i] = blocks.split(refined, 2).reshape(number, 4, 2)
         whole.append(fetch(reference.planes, vectors.reshape(-1, 2), 16 * row, 16 * column, 16).reshape(-1, 256))
+        if "split" in without:
+            continue
+        refined, _ = motion.refine_split(luma, reference, vectors, cost_of_bit, finest)
+        part_vectors[:, :, i] = blocks.split(refined, 2).reshape(number, 4, 2)
         parts.append(fetch(reference.planes, part_vectors[:, :, i].reshape(-1, 2), top, left, 8).reshape(-1, 64))
         apart = part_vectors[:, 1:, i] - part_vectors[:, :1, i]
         part_bits.append(vector_bits(apart).sum(axis=1))

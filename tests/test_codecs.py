@@ -8,12 +8,14 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import AvifImagePlugin, Image, JpegImagePlugin
 
 from benchmarks import picture_codecs, video_codecs
-from benchmarks.codecs import NotInstalledError, PictureCodec, VideoCodec, choose, fingerprint, known
+from benchmarks.codecs import NotInstalledError, choose, fingerprint, is_ours, known, unknown
 from benchmarks.picture_codecs import Avif, Jpeg, Jpeg2000, JpegXl, ProgressiveJpeg, Tcodec, WebP
+from benchmarks.sources import CLIPS, PICTURES
 from benchmarks.video_codecs import GOP, X264, X265, FfmpegError, Mjpeg, Mpeg1, Mpeg2, Mpeg4, TcodecVideo
+from bitstreams.errors import CodecError
 from codec import metrics
 from codec.image import optional_stages
 from codec.video import STAGES
@@ -37,26 +39,34 @@ def footage():
 
 
 def test_all_codecs_are_found_ours_first():
-    names = [name for name in known(PictureCodec) if "coarse" not in name]
+    names = [name for name in known(PICTURES) if "coarse" not in name]
     assert names[:2] == ["tcodec-baseline", "tcodec-baseline-psnr"]
     expected = {"jpeg", "jpeg-progressive", "webp", "avif-speed6", "avif-speed2", "jxl", "jp2"}
     assert expected <= set(names)
     presets = [f"h264-{preset}-{scale}" for preset in ("ultrafast", "medium", "veryslow") for scale in ("qp", "crf")]
-    assert set(known(VideoCodec)) >= {"tcodec", "mjpeg", "mpeg1", "mpeg2", "mpeg4", *presets, "h265"}
+    assert set(known(CLIPS)) >= {"tcodec", "mjpeg", "mpeg1", "mpeg2", "mpeg4", *presets, "h265"}
 
 
 @pytest.mark.parametrize(
     ("names", "kind", "chosen"),
     [
-        (["avif"], PictureCodec, ["avif-speed6", "avif-speed2"]),
-        (["jp2", "jpeg"], PictureCodec, ["jp2", "jpeg", "jpeg-progressive"]),
-        (["jpeg-progressive", "jpeg", "jpe", "h264"], PictureCodec, ["jpeg-progressive", "jpeg"]),
-        (["h264-medium", "tcodec"], VideoCodec, ["h264-medium-qp", "h264-medium-crf", "tcodec"]),
-        ([], VideoCodec, []),
+        (["avif"], PICTURES, ["avif-speed6", "avif-speed2"]),
+        (["jp2", "jpeg"], PICTURES, ["jp2", "jpeg", "jpeg-progressive"]),
+        (["jpeg-progressive", "jpeg", "jpe", "h264"], PICTURES, ["jpeg-progressive", "jpeg"]),
+        (["h264-medium", "tcodec"], CLIPS, ["h264-medium-qp", "h264-medium-crf", "tcodec"]),
+        ([], CLIPS, []),
     ],
 )
 def test_a_name_selects_all_that_go_on_after_it_with_a_hyphen(names, kind, chosen):
     assert [codec.name for codec in choose(names, kind)[0]] == chosen
+
+
+def test_names_that_select_nothing_are_named_with_those_that_are_known():
+    assert unknown(["jpeg", "h264", "mpeg4"]) == []
+    [line] = unknown(["h264-medium", "jpe"])
+    assert line.startswith("no codec is called 'jpe'; known are tcodec-baseline, ")
+    assert "h264-medium-crf" in line
+    assert [is_ours(name) for name in ("tcodec", "tcodec-main", "tcodecs", "jpeg")] == [True, True, False, False]
 
 
 def test_what_is_not_installed_is_left_out_and_named(monkeypatch):
@@ -64,20 +74,20 @@ def test_what_is_not_installed_is_left_out_and_named(monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(picture_codecs, "import_module", missing)
-    chosen, left_out = choose(["jpeg", "jxl", "jp2"], PictureCodec)
+    chosen, left_out = choose(["jpeg", "jxl", "jp2"], PICTURES)
     assert [codec.name for codec in chosen] == ["jpeg", "jpeg-progressive"]
     assert [line.split(":")[0] for line in left_out] == ["jxl", "jp2"]
     assert "imagecodecs" in left_out[0]
     assert "tcodec[bench]" in left_out[0]
     monkeypatch.setattr(picture_codecs.features, "version", lambda feature: None)
-    assert choose(["avif-speed6"], PictureCodec) == ([], ["avif-speed6: this Pillow has no AVIF"])
+    assert choose(["avif-speed6"], PICTURES) == ([], ["avif-speed6: this Pillow has no AVIF"])
 
 
 def test_an_ffmpeg_that_is_not_there_or_lacks_an_encoder_is_named(monkeypatch):
     import imageio_ffmpeg  # noqa: PLC0415
 
     monkeypatch.setattr(video_codecs, "_encoders", lambda: frozenset(["mpeg4"]))
-    chosen, left_out = choose(["mpeg4", "h265"], VideoCodec)
+    chosen, left_out = choose(["mpeg4", "h265"], CLIPS)
     assert [codec.name for codec in chosen] == ["mpeg4"]
     assert left_out == ["h265: this ffmpeg has no libx265"]
 
@@ -152,6 +162,13 @@ def test_jpeg_is_optimised_and_has_chroma_at_half_resolution():
     assert len(data) < len(plain.getvalue())
     assert b"\xff\xc2" not in data  # the marker of progressive frames
     assert b"\xff\xc2" in ProgressiveJpeg().encode(photo, 75)
+
+
+def test_avif_is_coded_by_libaom_and_decoded_on_one_thread():
+    assert "aom" in Avif().version()
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 0
+    Avif().decode(Avif().encode(make_picture(32, 48), 50))
+    assert AvifImagePlugin.DEFAULT_MAX_THREADS == 1
 
 
 def test_formats_are_what_their_names_say():
@@ -254,6 +271,14 @@ def test_odd_sizes_come_back(codec):
 def test_ffmpeg_says_what_it_refuses(codec, footage, reason):
     with pytest.raises(FfmpegError, match=reason):
         codec.encode(footage, 20)
+
+
+def test_playing_a_clip_decodes_all_of_it(footage):
+    for codec in (TcodecVideo(), Mpeg2()):
+        data = codec.encode(footage, codec.ladder[2])
+        assert codec.play(data) is None
+        with pytest.raises((CodecError, FfmpegError)):
+            codec.play(data[: len(data) // 2])
 
 
 def test_a_damaged_stream_is_not_patched_up_in_silence(footage):

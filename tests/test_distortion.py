@@ -21,7 +21,7 @@ def clip_of(*frames):
 
 def test_measures_of_a_picture_are_those_of_the_codec():
     one, other = make_picture(64, 80, seed=1), make_picture(64, 80, seed=2)
-    assert measure(one, other, measures(False)) == {
+    assert measure(one, other, measures("pictures")) == {
         "psnr-rgb": metrics.psnr(one, other),
         "psnr-y": metrics.psnr_y(one, other),
         "ssim": metrics.ssim(one, other),
@@ -74,5 +74,5 @@ def test_similarities_are_compared_in_decibels_and_no_error_is_100():
     assert for_curves("ssim", 0.99) == pytest.approx(20)
     assert for_curves("ms-ssim", 1.0) == 100
     assert for_curves("psnr-y", 31.5) == 31.5
-    assert set(DEFAULTS[False]) <= set(measures(False))
-    assert set(DEFAULTS[True]) <= set(measures(True))
+    assert set(DEFAULTS["pictures"]) <= set(measures("pictures"))
+    assert set(DEFAULTS["clips"]) <= set(measures("clips"))

@@ -121,8 +121,8 @@ def test_the_matrix_and_the_points_follow_the_choice(opened, report):
     assert shows(rates["psnr-rgb"]["mean"])
     choose(opened, "source", name)
     choose(opened, "measure", "ms-ssim")
-    assert shows(rates["ms-ssim"][name])
-    assert not shows(rates["psnr-rgb"][name])
+    assert shows(rates["ms-ssim"]["sources"][name])
+    assert not shows(rates["psnr-rgb"]["sources"][name])
     own = [row for row in results["rows"] if row["source"] == name]
     assert [row[2] for row in cells(opened, "points")] == [f"{row['bytes']:,}" for row in own]
     choose(opened, "source", "wave")

@@ -3,14 +3,15 @@
 import itertools
 import json
 import math
-import time
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks import memory, scaling, speed
-from benchmarks.matching import match_rate, rate_of
+from benchmarks.cells import bits_a_pixel
+from benchmarks.matching import match_rate
 from benchmarks.picture_codecs import Jpeg, Tcodec
 from benchmarks.sources import find_sources
 from benchmarks.stage_times import shares
@@ -90,8 +91,8 @@ def test_ratios_are_our_speed_by_the_others(pictures, clock):
         speed.Entrant(Timed("ours", clock, 2e-6, 4e-6), 8, pictures),
         speed.Entrant(Timed("other", clock, 1e-6, 8e-6), 8, pictures),
     ]
-    ours, other = speed.summarize(entrants, [1.5, 1.4], speed.measure(entrants, 3, bar=False))
-    assert (ours.codec, ours.bpp, other.bpp) == ("ours", 1.5, 1.4)
+    ours, other = speed.summarize(entrants, speed.measure(entrants, 3, bar=False))
+    assert (ours.codec, ours.version, ours.bpp) == ("ours", "1", entrants[0].rate)
     # A pixel has three samples: 6 and 12 microseconds.
     assert (ours.encode, ours.decode) == pytest.approx((1 / 6, 1 / 12))
     assert other.encode == pytest.approx(1 / 3)
@@ -106,27 +107,30 @@ def test_times_of_a_picture_are_medians_and_ranges_are_of_rounds(pictures):
     seconds[0, 0] = [4, 4, 4], [6, 60, 6]  # ours: medians 4 and 6
     seconds[1, 0] = [1, 2, 9], [3, 3, 3]  # the other: 2 and 3
     seconds[:, 1] = 2.5
-    _, other = speed.summarize(entrants, [1, 1], seconds)
+    _, other = speed.summarize(entrants, seconds)
     assert other.encode_ratio == pytest.approx((0.5, 5 / 64, 1.2))
     assert other.encode == pytest.approx((48 * 96 + 64 * 80) / 1e6 / 5)
 
 
 def test_the_start_of_a_program_is_not_counted(monkeypatch):
-    def cpu_seconds(work, frames, *_):
-        count = len(frames.frames) if isinstance(frames, type(footage)) else counts[-1]
+    def seconds(work, content, *_):
+        count = len(content.frames) if isinstance(content, type(footage)) else counts[-1]
         counts.append(count)
-        return frames, 0.5 + 0.02 * count
+        return content, 0.5 + 0.02 * count
 
     footage, counts = make_footage(16, 16, 101), []
-    monkeypatch.setattr(speed, "cpu_seconds", cpu_seconds)
+    monkeypatch.setattr(speed, "child_cpu_seconds", seconds)
     assert speed.Entrant(Mpeg2(), 9, [footage]).run(0) == pytest.approx([2, 2])  # 100 frames more than one
+    monkeypatch.setattr(speed, "cpu_seconds", seconds)
     assert speed.Entrant(Coarse(), 9, [footage]).run(0) == pytest.approx([2.52, 2.52])
 
 
 def test_others_are_timed_at_our_rate(pictures):
     ours = Tcodec()
-    entrants, rates = speed.entrants([ours, Jpeg(), Tcodec(tune="psnr")], pictures, 60)
-    assert rates[0] == rate_of([ours.encode(picture, 60) for picture in pictures], pictures)
+    entrants, failures = speed.entrants([ours, Jpeg(), Tcodec(tune="psnr")], pictures, 60)
+    rates = [entrant.rate for entrant in entrants]
+    assert failures == []
+    assert rates[0] == bits_a_pixel([ours.encode(picture, 60) for picture in pictures], pictures)
     assert [entrant.codec.name for entrant in entrants] == ["tcodec-baseline", "jpeg", "tcodec-baseline-psnr"]
     assert rates[2] == pytest.approx(rates[0], rel=0.01)  # hundredths of its quality count
     assert rates[1] == pytest.approx(rates[0], rel=0.06)
@@ -136,33 +140,34 @@ def test_hardly_any_quality_comes_closer_than_the_one_that_matches(pictures):
     codec, wanted = Jpeg(), 1.3
     quality, files = match_rate(codec, pictures, wanted, {5: 0.3, 92: 4.0})
     assert files == [codec.encode(picture, quality) for picture in pictures]
-    error = abs(rate_of(files, pictures) - wanted)
+    error = abs(bits_a_pixel(files, pictures) - wanted)
     others = ([codec.encode(picture, other) for picture in pictures] for other in range(5, 96))
-    assert sum(abs(rate_of(files, pictures) - wanted) < error for files in others) <= 1
+    assert sum(abs(bits_a_pixel(files, pictures) - wanted) < error for files in others) <= 1
 
 
 # Stages -----------------------------------------------------------------------------------------------------
 
 
-def test_time_counts_for_the_file_that_calls(monkeypatch):
-    def slow_split(pixels, *_):
-        end = time.perf_counter() + 0.15
-        while time.perf_counter() < end:
-            np.sort(np.arange(1000)[::-1])
-        return pixels
+def in_file(function, module):
+    """Pretend that a function is in a file of the project."""
+    function.__code__ = function.__code__.replace(co_filename=module.__file__)
+    return function
 
-    slow_split.__code__ = slow_split.__code__.replace(co_filename=blocks.__file__)
-    end_of_pack = bits.pack  # a real one, for the rest
 
-    def work():
-        slow_split(0)
-        for _ in range(20):
-            end_of_pack(np.arange(5000), np.full(5000, 13))
+def test_time_counts_for_the_file_that_calls():
+    def once(numbers):
+        return np.sort(numbers)  # a wrapper in NumPy around a method: two calls away
 
-    found = shares(work)
-    assert next(iter(found)) == "codec/blocks.py"
+    def often(numbers):
+        for _ in range(2000):
+            np.sort(numbers[:10])
+
+    numbers = np.random.default_rng(0).random(3_000_000)
+    once, often = in_file(once, blocks), in_file(often, bits)
+    found = shares(lambda: (once(numbers), often(numbers)))
     assert set(found) == {"codec/blocks.py", "bitstreams/bits.py"}
     assert sum(found.values()) == pytest.approx(1)
+    assert found["codec/blocks.py"] > 0.8  # one long call, against many short ones
 
 
 def test_every_stage_of_the_codec_shows_up(pictures):
@@ -214,7 +219,7 @@ def test_scaling_makes_pictures_and_clips_of_the_sizes_that_are_wanted(inputs):
 
 def test_scaling_measures_bytes_times_and_memory(inputs):
     sources = find_sources([str(inputs / "one.png")]).sources
-    small, large = scaling.measure(sources, [(Tcodec(), 75)], [0.02, 3])
+    small, large = (scaling.measure(sources, Tcodec(), 75, size) for size in (0.02, 3))
     whole = scaling.make(sources, 3)
     assert large.bytes == len(Tcodec().encode(whole, 75))
     assert (small.codec, small.size, large.size) == ("tcodec-baseline", 0.02, 3)
@@ -222,9 +227,17 @@ def test_scaling_measures_bytes_times_and_memory(inputs):
     assert large.decode > 5 * small.decode
     assert large.encode_memory > small.encode_memory
     assert large.decode_memory > small.decode_memory
-    [clip] = scaling.measure(find_sources([str(inputs / "wave.y4m")]).sources, [(TcodecVideo(), 75)], [6])
-    assert clip.bytes == len(TcodecVideo().encode(make_footage(32, 48, 4)._replace(
-        frames=[make_footage(32, 48, 4).frames[i] for i in (0, 1, 2, 3, 2, 1)]), 75))  # fmt: skip
+
+
+def test_memory_does_not_grow_with_the_length_of_a_clip(tmp_path):
+    clip = write_y4m(tmp_path / "wave.y4m", make_footage(192, 256, 6))
+    sources = find_sources([str(clip)]).sources
+    # An encoder holds two groups of 32 frames: those of the shorter clip, and a third of the longer one.
+    short, long = (scaling.measure(sources, TcodecVideo(), 75, length) for length in (64, 192))
+    assert long.bytes > 2 * short.bytes
+    frames = 128 * 192 * 256 * 1.5 / 1e6  # MB of samples that there are more
+    assert long.decode_memory - short.decode_memory < frames / 2
+    assert long.encode_memory - short.encode_memory < frames / 2
 
 
 # The command ------------------------------------------------------------------------------------------------
@@ -267,11 +280,37 @@ def test_without_inputs_the_photo_of_the_package_is_timed(tmp_path, capsys):
     assert all(math.isfinite(document["pictures"]["speeds"][0][way]) for way in ("encode", "decode"))
 
 
+def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys):
+    clip = write_y4m(tmp_path / "odd.y4m", make_footage(17, 33, 3))  # x264 wants even sides
+    arguments = ["--rounds", "1", "--lengths", "", "-o", str(tmp_path / "out"), "--quiet", "--json"]
+    assert program.main(["speed", str(clip), "--against", "mpeg2,h264-medium-qp,nobody", *arguments]) == 1
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)["clips"]
+    assert [speed["codec"] for speed in record["speeds"]] == ["tcodec", "mpeg2"]
+    assert "ffmpeg" in record["speeds"][1]["version"]
+    [failure] = record["failures"]
+    assert failure.startswith("h264-medium-qp: FfmpegError: ")
+    assert f"tcodec: {failure}" in captured.err
+    assert "no codec is called 'nobody'" in captured.err
+
+
+def test_a_process_that_dies_at_a_size_is_named(tmp_path, inputs, capsys, monkeypatch):
+    monkeypatch.setattr(scaling, "in_fresh_process", broken)
+    arguments = ["--against", "", "--rounds", "1", "--sizes", "0.02", "-o", str(tmp_path), "--quiet"]
+    assert program.main(["speed", str(inputs / "one.png"), *arguments]) == 1
+    assert "failed: tcodec-baseline, 0.02 megapixels: BrokenProcessPool: " in capsys.readouterr().out
+
+
+def broken(*_):
+    raise BrokenProcessPool("a process was terminated")
+
+
 def test_bad_input_is_named(tmp_path, inputs, capsys):
     arguments = ["--against", "", "--rounds", "1", "--sizes", "", "--lengths", "", "-o", str(tmp_path), "--quiet"]
     assert program.main(["speed", str(tmp_path / "missing.png"), str(inputs / "one.png"), *arguments]) == 1
     assert f"tcodec: {tmp_path / 'missing.png'}: " in capsys.readouterr().err
     assert program.main(["speed", str(tmp_path / "missing.png"), *arguments]) == 1
     assert "there is nothing to time" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        program.main(["speed", "--sizes", "0.1,x"])
+    for wrong in (["--sizes", "0.1,x"], ["--sizes", "0"], ["--lengths", "0.5"], ["--lengths", "8,-1"]):
+        with pytest.raises(SystemExit, match="2"):
+            program.main(["speed", *wrong])

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 import codec
+from bitstreams.symbols import HuffmanDecoder
 from codec import program
 from codec.baseline import Baseline
+from codec.frames import from_rgb
 from codec.image import optional_stages
 from codec.reconstruct import steps
-from codec.video import DECODED, STAGES
-from tests.clips import encode_watched, make_clip, same_frames
+from codec.syntax import KINDS
+from codec.video import DECODED, STAGES, GroupHeader
+from tests.clips import encode_watched, make_clip, same_frames, take_apart
 from tests.pictures import make_picture
 
 
@@ -103,6 +106,38 @@ def test_what_is_left_out_of_a_video_is_not_in_it(clip):
     assert not any(frame.split.any() for frame in without["split"])
     assert not any(frame.decoded.inherits.any() for frame in without["inheritance"])
     assert [frame.type for frame in without["b-frames"]] == ["I"] + ["P"] * 8
+
+
+def test_without_contexts_each_kind_has_one_code_at_most(clip):
+    codes = {}
+    for without in ((), ("contexts",)):
+        data, _ = encode_watched(clip, without=without)
+        payload = next(payload for name, payload in take_apart(data) if name == b"GRUP")
+        coder = HuffmanDecoder(payload, GroupHeader.from_bytes(payload)[1], KINDS)
+        codes[without] = max(len(streams) for streams in coder._left.values())
+    assert codes[()] > 1
+    assert codes["contexts",] == 1
+
+
+def test_without_deblocking_frames_are_prediction_and_residual(clip):
+    def steps_at_edges(frames):
+        luma = np.array([frame.planes[0].astype(int) for frame in frames])
+        return np.abs(luma[:, :, 8::8] - luma[:, :, 7:-1:8]).mean()
+
+    _, whole, _ = traced(clip, quality=10)
+    _, less, _ = traced(clip, quality=10, without={"deblocking"})
+    assert steps_at_edges(less) > 1.1 * steps_at_edges(whole)
+
+
+def test_without_choosing_levels_each_is_the_nearest(clip):
+    errors = {}
+    for without in ((), ("level-choice",)):
+        _, frames, _ = traced(clip, quality=40, without={*without, "deblocking", "motion"})
+        wanted = [from_rgb(picture, "420")[0].astype(int) for picture in clip]
+        errors[without] = max(np.abs(frame.planes[0] - luma).max() for frame, luma in zip(frames, wanted, strict=True))
+    step = steps(40, 0)[0] / 16
+    # Errors of half a step in each of 64 coefficients add up to 4 steps at the most, by the norm of the transform.
+    assert errors["level-choice",] < min(4 * step, errors[()])
 
 
 def test_without_the_cascade_all_steps_are_those_of_a_still_image():

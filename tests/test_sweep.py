@@ -1,10 +1,12 @@
 """Tests of sweeps: cells, what is kept of them, and that nothing that goes wrong in one is lost on others."""
 
+import dataclasses
 import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 
@@ -12,10 +14,11 @@ import pytest
 from PIL import Image
 
 from benchmarks import cells
-from benchmarks.cells import Cell, cpu_seconds, point
+from benchmarks.cells import Cell, Setting, child_cpu_seconds, cpu_seconds, point
 from benchmarks.pool import Crew, processes, work_on
 from benchmarks.sources import find_sources
 from benchmarks.sweep import Store, cells_of, sweep
+from benchmarks.video_codecs import Mpeg2
 from codec import metrics
 from tests.footage import Broken, Coarse, CoarsePicture, Exiting, make_footage
 from tests.pictures import make_picture
@@ -37,9 +40,11 @@ def here(number=1):
 
 
 def run(cells, store, crew=None):
-    return sweep(
-        cells, crew or here(), store, lambda cell: f"{cell.source.name} {cell.quality}", bar=False, unit="cells"
-    )
+    return sweep(cells, crew or here(), store, bar=False, unit="cells")
+
+
+def cells_of_codecs(sources, codecs):
+    return cells_of(sources, [Setting.of(codec) for codec in codecs], MEASURES)
 
 
 def without_times(rows):
@@ -51,7 +56,7 @@ def without_times(rows):
 
 def test_a_cell_is_what_coding_and_measuring_give(sources):
     codec, picture = CoarsePicture(), make_picture(48, 96)
-    [cell] = [cell for cell in cells_of(sources[:1], [codec], MEASURES) if cell.quality == 8]
+    [cell] = [cell for cell in cells_of_codecs(sources[:1], [codec]) if cell.quality == 8]
     row = cell.run()
     data = codec.encode(picture, 8)
     decoded = codec.decode(data)
@@ -79,74 +84,89 @@ def test_points_of_clips_have_a_bit_rate():
 def test_cells_are_all_sources_codecs_and_steps_source_by_source(sources):
     codecs = [CoarsePicture("a"), CoarsePicture("b")]
     expected = itertools.product(["one", "two"], "ab", CoarsePicture.ladder)
-    assert [(c.source.name, c.codec.name, c.quality) for c in cells_of(sources, codecs, MEASURES)] == list(expected)
+    assert [(c.source.name, c.setting.codec.name, c.quality) for c in cells_of_codecs(sources, codecs)] == [*expected]
 
 
 def test_a_key_tells_everything_that_matters_apart(sources, monkeypatch):
-    cell = Cell(sources[0], CoarsePicture(), 8, MEASURES, "1")
+    setting = Setting(CoarsePicture(), "1", "code")
+    cell = Cell(sources[0], setting, 8, MEASURES)
     others = [
         cell._replace(source=sources[1]),
-        cell._replace(codec=CoarsePicture("other")),
+        cell._replace(source=dataclasses.replace(sources[0], frames=3)),
+        cell._replace(setting=setting._replace(codec=CoarsePicture("other"))),
+        cell._replace(setting=setting._replace(version="2")),
+        cell._replace(setting=setting._replace(code="changed")),
         cell._replace(quality=4),
         cell._replace(measures=("ssim",)),
-        cell._replace(version="2"),
     ]
     keys = [each.key for each in (cell, *others)]
-    code = cells.fingerprint
-    for changed in (
-        "tests.footage",
-        "benchmarks.distortion",
-        "codec.metrics",
-    ):  # the codec's own file, and the measures
+    monkeypatch.setattr(cells, "cpu_model", lambda: "another processor, and so other times")
+    keys.append(cell.key)
+    assert len(set(keys)) == len(keys)
+    renamed = cell._replace(source=dataclasses.replace(sources[0], name="renamed"))
+    assert renamed.key == cell.key
+
+
+def test_a_setting_follows_the_code_of_the_codec_and_of_the_measures(monkeypatch):
+    code, before = cells.fingerprint, Setting.of(CoarsePicture()).code
+    for changed in ("tests.footage", "benchmarks.distortion", "codec.metrics", "codec.frames"):
 
         def of_changed_code(*modules, changed=changed):
-            return code(*modules) + f"{changed} is another" * (changed in modules)
+            return code(*modules) + "changed" * (changed in modules)
 
         monkeypatch.setattr(cells, "fingerprint", of_changed_code)
-        keys.append(cell.key)
-    assert len(set(keys)) == len(keys)
+        assert Setting.of(CoarsePicture()).code != before
 
 
-def test_another_version_elsewhere_is_refused(sources):
-    cell = Cell(sources[0], CoarsePicture(), 8, MEASURES, "2")
-    with pytest.raises(RuntimeError, match="coarse-picture is 1 here, not 2"):
+@pytest.mark.parametrize("difference", [{"version": "2"}, {"code": "other"}])
+def test_another_version_elsewhere_is_refused(difference, sources):
+    cell = Cell(sources[0], Setting.of(CoarsePicture())._replace(**difference), 8, MEASURES)
+    with pytest.raises(RuntimeError, match=r"coarse-picture is 1 .* here, not "):
         cell.run()
 
 
-def test_time_is_that_of_this_process_and_its_children(monkeypatch):
+def test_time_is_that_of_this_process_or_of_its_children():
     code = "import time\nwhile time.process_time() < 0.3: pass"
-    _, seconds = cpu_seconds(subprocess.run, [sys.executable, "-c", code], check=True)
-    assert seconds >= 0.3
-    _, seconds = cpu_seconds(time.sleep, 0.2)
-    assert seconds < 0.1
-    clock = itertools.count(100, 7)  # a process clock that has advanced by 7 s at each look
-    monkeypatch.setattr(cells.time, "process_time", lambda: next(clock))
-    assert cpu_seconds(pow, 2, 10) == (1024, 7)
+    burning = [sys.executable, "-c", code]
+    _, children = child_cpu_seconds(subprocess.run, burning, check=True)
+    _, own = cpu_seconds(subprocess.run, burning, check=True)
+    assert children >= 0.3
+    assert own < 0.1
+    assert child_cpu_seconds(lambda: sum(range(3_000_000)))[1] == 0
+
+
+def test_the_time_of_a_codec_that_is_a_process_is_its_own(monkeypatch):
+    monkeypatch.setattr(cells, "child_cpu_seconds", lambda work, *args: (work(*args), 1.0))
+    monkeypatch.setattr(cells, "cpu_seconds", lambda work, *args: (work(*args), 2.0))
+    footage = make_footage(32, 48, 2)
+    for codec, seconds in ((Mpeg2(), 1), (Coarse(), 2)):
+        row = point(codec, footage, 5, ["psnr-y"])
+        assert (row["encoding_time"], row["decoding_time"]) == (seconds, seconds)
 
 
 # What is kept -----------------------------------------------------------------------------------------------
 
 
 def test_what_was_measured_is_not_measured_again(sources, tmp_path):
-    work = cells_of(sources, [CoarsePicture()], MEASURES)
+    work = cells_of_codecs(sources, [CoarsePicture()])
     first = run(work[:5], Store(tmp_path / "cells.jsonl"))
     again = run(work, Store(tmp_path / "cells.jsonl"))
-    assert (first.measured, again.measured) == (5, 3)
+    assert (first.known, again.known) == (0, 5)
     assert again.rows[:5] == first.rows  # with their times: it is the same measurement
     assert run(work[::-1], Store(tmp_path / "cells.jsonl")).rows == again.rows[::-1]
 
 
 def test_a_line_that_was_cut_off_is_measured_again_and_loses_no_other(sources, tmp_path):
     file = tmp_path / "cells.jsonl"
-    work = cells_of(sources[:1], [CoarsePicture()], MEASURES)
+    work = cells_of_codecs(sources[:1], [CoarsePicture()])
     whole = run(work, Store(file))
     text = file.read_text()
     for end in (len(text) - 1, len(text) - 40, text.rindex("\n") + 1):
         file.write_text(text[:end])
         again = run(work, Store(file))
-        assert again.measured == 1
+        assert again.known == 3
         assert without_times(again.rows) == without_times(whole.rows)
-        assert run(work, Store(file)).measured == 0
+        assert run(work, Store(file)).known == 4
     file.write_text('{"key": 1}\nnull\n[]\nno JSON\n' + text)
     assert run(work, Store(file)).rows == whole.rows
 
@@ -155,27 +175,28 @@ def test_a_line_that_was_cut_off_is_measured_again_and_loses_no_other(sources, t
 
 
 def test_processes_find_what_is_found_here(sources, tmp_path):
-    work = cells_of(sources, [CoarsePicture(), CoarsePicture("twice", times=2)], MEASURES)
+    work = cells_of_codecs(sources, [CoarsePicture(), CoarsePicture("twice", times=2)])
     serial = run(work, Store(tmp_path / "serial"))
     parallel = run(work, Store(tmp_path / "parallel"), processes(2))
     assert without_times(parallel.rows) == without_times(serial.rows)
-    assert parallel.measured == len(work) == 16
+    assert len(work) == 16
 
 
 def test_a_codec_that_fails_on_one_picture_is_named_and_the_rest_goes_on(sources, tmp_path):
-    work = cells_of(sources, [Broken()], MEASURES)
+    work = cells_of_codecs(sources, [Broken()])
     swept = run(work, Store(tmp_path / "cells"), processes(1))
     assert [row is not None for row in swept.rows] == [True] * 4 + [False] * 4
-    assert swept.failures == [f"two {q}: UnpicklableError: a library said a code" for q in Broken.ladder]
-    assert run(work, Store(tmp_path / "cells"), processes(1)).measured == 0  # failures are tried again, and fail
+    said = "UnpicklableError: a library said a code"
+    assert swept.failures == [f"two, broken, quality {quality}: {said}" for quality in Broken.ladder]
+    assert run(work, Store(tmp_path / "cells"), processes(1)).failures == swept.failures  # they are tried again
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_process_that_dies_is_named_and_the_rest_goes_on(number, sources, tmp_path):
-    work = cells_of(sources, [Exiting()], MEASURES)
+    work = cells_of_codecs(sources, [Exiting()])
     swept = run(work, Store(tmp_path / "cells"), processes(number))
     assert [row is not None for row in swept.rows] == [True] * 5 + [False] + [True] * 2
-    assert swept.failures == ["two 16: the process that worked on it died"]
+    assert swept.failures == ["two, exiting, quality 16: the process that worked on it died"]
 
 
 class Losing(Executor):
@@ -197,6 +218,47 @@ class Losing(Executor):
 def test_what_an_executor_loses_is_done_again():
     found = sorted(outcome.result for outcome in work_on(abs, [-1, 2, -3], Crew(Losing, 2)))
     assert (found, Losing.lost) == ([1, 2, 3], 2)
+
+
+def slowly(seconds):
+    time.sleep(seconds)
+    if seconds == 0.3:
+        os._exit(1)
+    return seconds
+
+
+def test_a_pool_that_breaks_while_nobody_looks_is_replaced():
+    found = []
+    for outcome in work_on(slowly, [0.0, 0.3, 0.01, 0.02, 0.03], processes(2)):
+        found.append((outcome.item, outcome.error))
+        time.sleep(0.6)  # meanwhile the second item breaks the pool
+    assert sorted(found) == [(0.0, ""), (0.01, ""), (0.02, ""), (0.03, ""), (0.3, "the process that worked on it died")]
+
+
+def test_suspects_are_on_their_way_alone():
+    class Watching(Executor):
+        """Breaks at its first look, with all that it has; from then on it says how many are on their way."""
+
+        def __init__(self):
+            self.futures = []
+            started.append(self)
+
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future()
+            self.futures.append(future)
+            if len(started) == 1:
+                if len(self.futures) == 3:
+                    for each in self.futures:
+                        each.set_exception(BrokenExecutor())
+            else:
+                most.append((args[1], sum(not each.done() for each in self.futures)))
+                threading.Timer(0.02, lambda: future.set_result(fn(*args, **kwargs))).start()
+            return future
+
+    started, most = [], []
+    assert len(list(work_on(abs, range(6), Crew(Watching, 3)))) == 6
+    assert sorted(most[:3]) == [(0, 1), (1, 1), (2, 1)]
+    assert max(most[3:])[1] > 1
 
 
 class Breaking(Executor):
@@ -242,7 +304,7 @@ def test_no_more_items_are_on_their_way_than_there_should_be():
 
 
 def test_an_interrupted_sweep_keeps_what_it_has(sources, tmp_path):
-    work = cells_of(sources, [CoarsePicture()], MEASURES)
+    work = cells_of_codecs(sources, [CoarsePicture()])
     store = Store(tmp_path / "cells.jsonl")
     put, seen = store.put, []
 
@@ -257,7 +319,7 @@ def test_an_interrupted_sweep_keeps_what_it_has(sources, tmp_path):
         run(work, store)
     lines = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().split("\n") if line]
     assert [line["key"] for line in lines] == seen
-    assert run(work, Store(tmp_path / "cells.jsonl")).measured == 5
+    assert run(work, Store(tmp_path / "cells.jsonl")).known == 3
 
 
 def test_workers_are_not_threads_of_this_process(sources):

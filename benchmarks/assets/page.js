@@ -1,10 +1,12 @@
 "use strict";
 
 // Everything that is shown comes from the document of results.json, the pictures and the scales beside it.
-const { document: results, crops, colours, similarities } = JSON.parse(document.getElementById("data").textContent);
+const { document: results, crops, styles, dashes, similarities } = JSON.parse(
+  document.getElementById("data").textContent,
+);
 
 const byId = (id) => document.getElementById(id);
-const MEAN = "mean";
+const MEAN = null; // stands in the place of a source for all of them together
 const DECIBELS = 100; // stands for no error at all
 const TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]; // bits a pixel
 
@@ -54,13 +56,14 @@ function drawCurves() {
   const { measure } = choice;
   const traces = codecsOfKind().map((codec) => {
     const points = pointsOf(codec);
+    const style = styles[choice.kind][codec.name];
     return {
       name: codec.name,
       x: points.map((point) => point.bpp),
       y: points.map((point) => onScale(measure, point[measure])),
       customdata: points.map((point) => [number(point.quality), number(point[measure], 5), Math.round(point.bytes)]),
       mode: "lines+markers",
-      line: { color: colours[choice.kind][codec.name], width: codec.name.startsWith("tcodec") ? 3 : 1.5 },
+      line: { color: style.colour, dash: dashes[style.dash], width: style.ours ? 3 : 1.5 },
       hovertemplate:
         "<b>%{fullData.name}</b><br>quality %{customdata[0]}<br>%{x:.4g} bits a pixel, %{customdata[2]} bytes<br>" +
         `${measure} %{customdata[1]}<extra></extra>`,
@@ -85,8 +88,8 @@ function shade(percent) {
 }
 
 function fillMatrix() {
-  const { codecs, ...matrices } = results.bd_rates[choice.kind][choice.measure];
-  const matrix = matrices[choice.source];
+  const { codecs, mean, sources } = results.bd_rates[choice.kind][choice.measure];
+  const matrix = choice.source === MEAN ? mean : sources[choice.source];
   const doubts = results.doubts.filter(
     (doubt) =>
       doubt.kind === choice.kind &&

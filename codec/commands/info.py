@@ -57,7 +57,8 @@ def parameters(header: Header) -> dict[str, Any]:
     if not dataclasses.is_dataclass(stages):
         return {}
     known = {field.name for field in dataclasses.fields(header)}
-    told = (field.name for field in dataclasses.fields(stages) if field.repr and field.name not in known)
+    fields = (field for field in dataclasses.fields(stages) if field.compare)  # others matter to an encoder alone
+    told = (field.name for field in fields if field.name not in known)
     return {name: getattr(stages, name) for name in told}
 
 
