@@ -20,6 +20,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ RIVALS: dict[Kind, Sequence[str]] = {
 LENGTH = 192  # frames to which a clip is extended: the start of ffmpeg is then a small part of what is measured
 STARTS = 5  # how often the start of a process is timed
 UNITS: dict[Kind, str] = {PICTURES: "megapixels", CLIPS: "frames"}  # in which sources grow
+RANGE = "{:.3g} ({:.3g} to {:.3g})"
 LEAST = 0.01  # of the time: a stage with less is not shown
 
 Seconds = NDArray[np.float64]
@@ -63,9 +65,9 @@ class Speed:
         On its own scale.
     bpp : float
         Bits a pixel.
-    encode, decode : float
-        Millions of pixels a second of CPU time.
-    encode_ratio, decode_ratio : tuple of float
+    encode, decode : list of float
+        Millions of pixels a second of CPU time: from the medians, the slowest round, and the fastest.
+    encode_ratio, decode_ratio : list of float
         Speed of ours by that of this codec: from the medians, the smallest of a round, and the largest.
     """
 
@@ -73,10 +75,10 @@ class Speed:
     version: str
     quality: float
     bpp: float
-    encode: float
-    decode: float
-    encode_ratio: tuple[float, float, float]
-    decode_ratio: tuple[float, float, float]
+    encode: list[float]
+    decode: list[float]
+    encode_ratio: list[float]
+    decode_ratio: list[float]
 
 
 class Entrant:
@@ -149,13 +151,18 @@ def summarize(taking_part: Sequence[Entrant], seconds: Seconds) -> list[Speed]:
     pixels = sum(Size.of(content).pixels for content in taking_part[0].contents)
     totals = np.median(seconds, axis=-1).sum(axis=-1)  # (entrants, 2)
     in_rounds = seconds.sum(axis=2)  # (entrants, 2, rounds)
-    ratios, ratios_in_rounds = totals / totals[0], in_rounds / in_rounds[0]
-    speeds = pixels / 1e6 / totals
-    ranges = np.stack([ratios, ratios_in_rounds.min(axis=-1), ratios_in_rounds.max(axis=-1)], axis=-1).tolist()
+    speeds = _with_range(pixels / 1e6 / totals, pixels / 1e6 / in_rounds)
+    ratios = _with_range(totals / totals[0], in_rounds / in_rounds[0])
     return [
-        Speed(each.codec.name, each.codec.version(), each.quality, each.rate, *speed, *map(tuple, both))
-        for each, speed, both in zip(taking_part, speeds.tolist(), ranges, strict=True)
+        Speed(each.codec.name, each.codec.version(), each.quality, each.rate, *speed, *ratio)
+        for each, speed, ratio in zip(taking_part, speeds, ratios, strict=True)
     ]
+
+
+def _with_range(medians: Seconds, in_rounds: Seconds) -> list[list[list[float]]]:
+    """Put figures (entrants, 2) and their ranges over the rounds (entrants, 2, rounds) together: (entrants, 2, 3)."""
+    figures: list[list[list[float]]] = np.stack([medians, in_rounds.min(axis=-1), in_rounds.max(axis=-1)], -1).tolist()
+    return figures
 
 
 def run(args: argparse.Namespace) -> int:
@@ -205,15 +212,12 @@ def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> di
             "decode": shares(lambda: [codecs[0].decode(data) for data in files]),
         }
     sizes = args.lengths if kind == CLIPS else args.sizes
-    inside = [(each.codec, each.quality) for each in taking_part if not each.codec.outside]
-    grown = []
-    works = [(codec, quality, size) for size in sizes for codec, quality in inside]
-    for codec, quality, size in tqdm(works, unit=" sizes", disable=None if works and not args.quiet else True):
-        try:
-            grown.append(scaling.measure(sources, codec, quality, size))
-        except Exception as error:  # as for entrants; or its process died, for lack of memory perhaps
-            failures.append(f"{codec.name}, {size:g} {UNITS[kind]}: {type(error).__name__}: {batch.explain(error)}")
-    for line in [*(f"left out: {each}" for each in left_out), *(f"tcodec: {each}" for each in failures)]:
+    inside = [each for each in taking_part if not each.codec.outside]
+    grown, more = _grow(sources, inside, sizes, bar=not args.quiet)
+    failures += more
+    for line in [f"tcodec: {each}" for each in failures] + [f"left out: {each}" for each in left_out] * (
+        not args.quiet
+    ):
         batch.say(line)
     return {
         "sources": [source.name for source in sources],
@@ -227,6 +231,20 @@ def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> di
     }
 
 
+def _grow(
+    sources: Sequence[Source], taking_part: Sequence[Entrant], sizes: Sequence[float], bar: bool
+) -> tuple[list[scaling.Measured], list[str]]:
+    """Measure all entrants at all sizes; return also a line for each that failed."""
+    grown, failures = [], []
+    works = list(product(sizes, taking_part))
+    for size, each in tqdm(works, unit=" sizes", disable=None if works and bar else True):
+        try:
+            grown.append(scaling.measure(sources, each.codec, each.quality, size))
+        except Exception as error:  # as for entrants; or its process died, for lack of memory perhaps
+            failures.append(f"{each.codec.name}, size {size:g}: {type(error).__name__}: {batch.explain(error)}")
+    return grown, failures
+
+
 def _grown(record: dict[str, Any]) -> list[scaling.Measured]:
     return [scaling.Measured(**each) for each in record["scaling"]]
 
@@ -237,11 +255,10 @@ def speeds_table(document: dict[str, Any], kind: str) -> str:
     frame = record["megapixels"] / record["frames"]
     rows = []
     for index, speed in enumerate(record["speeds"]):
-        row = [speed["codec"], f"{speed['quality']:g}", f"{speed['bpp']:.2f}"]
+        row = [speed["codec"], f"{speed['quality']:g}", f"{speed['bpp']:.3g}"]
         for way in ("encode", "decode"):
-            fast = speed[way] / frame if kind == CLIPS else speed[way]
-            ratio = "" if not index else "{:.3g} ({:.3g} to {:.3g})".format(*speed[f"{way}_ratio"])
-            row += [f"{fast:.3g}", ratio]
+            fast = [figure / frame if kind == CLIPS else figure for figure in speed[way]]
+            row += [RANGE.format(*fast), RANGE.format(*speed[f"{way}_ratio"]) if index else ""]
         rows.append(row)
     unit = "frames/s" if kind == CLIPS else "MP/s"
     ours = record["speeds"][0]["codec"]
@@ -256,8 +273,9 @@ def summary(document: dict[str, Any]) -> str:
         if kind in document:
             record = document[kind]
             parts += [f"{len(record['sources'])} {kind}, {record['megapixels']:.3g} MP:", speeds_table(document, kind)]
+            parts += ["; ".join(f"{speed['codec']}: {speed['version']}" for speed in record["speeds"])]
             for way, stages in record["stages"].items():
-                speed = record["speeds"][0][way]
+                speed = record["speeds"][0][way][0]
                 rows = [
                     [room, f"{share:.0%}", f"{1e3 * share / speed:.3g}"]
                     for room, share in stages.items()
