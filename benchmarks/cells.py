@@ -77,12 +77,17 @@ class Cell(NamedTuple):
 
     @property
     def key(self) -> str:
-        """A hash of all that the outcome depends on."""
-        return key_of(self.source, self.setting, self.quality, self.measures)
+        """A hash of all that the outcome depends on, but for what is measured of it."""
+        return key_of(self.source, self.setting, self.quality)
 
-    def __str__(self) -> str:
-        """Say what it is."""
-        return f"{self.source.name}, {self.setting.codec.name}, quality {self.quality:g}"
+    def suffices(self, row: Row) -> bool:
+        """Tell whether a row that was measured before has all that is wanted."""
+        return row.keys() >= set(self.measures)
+
+    @property
+    def place(self) -> str:
+        """What it is but for the quality."""
+        return f"{self.source.name}, {self.setting.codec.name}"
 
     def run(self) -> Row:
         """Encode, decode and measure.

@@ -56,9 +56,14 @@ class Crop(NamedTuple):
         code = fingerprint(__name__, "benchmarks.matching")
         return key_of(self.source, self.setting, self.bpp, self.known, self.measure, code)
 
-    def __str__(self) -> str:
-        """Say what it is."""
-        return f"{self.source.name}, {self.setting.codec.name}, {self.bpp:g} bits a pixel"
+    def suffices(self, row: Row) -> bool:
+        """Tell that a row that was made before has all that is wanted."""
+        return bool(row)
+
+    @property
+    def place(self) -> str:
+        """What it is."""
+        return f"{self.source.name}, {self.setting.codec.name}, to look at"
 
     def run(self) -> Row:
         """Find the quality, encode and decode; return "bpp", "caption" and "picture", a data URL."""
@@ -76,17 +81,22 @@ class Crop(NamedTuple):
 
 
 def common_rate(comparison: Comparison, source: str) -> float | None:
-    """Return the bits a pixel at which codecs are looked at side by side; None if their curves have none in common."""
+    """Return the bits a pixel at which codecs are looked at side by side; None if there is no curve.
+
+    Where the curves of all codecs have no rate in common, a third of the way through the first codec's own.
+    """
     curves = [[row["bpp"] for row in comparison.curve(source, codec)] for codec in comparison.codecs]
     curves = [curve for curve in curves if curve]
     if not curves:
         return None
     low, high = max(map(min, curves)), min(map(max, curves))
-    return float(f"{low ** (2 / 3) * high ** (1 / 3):.2g}") if low < high else None
+    if low >= high:
+        low, high = min(curves[0]), max(curves[0])
+    return float(f"{low ** (2 / 3) * high ** (1 / 3):.2g}")
 
 
 def crops_of(comparison: Comparison, sources: Sequence[Source], settings: Sequence[Setting]) -> list[Crop]:
-    """Return what is to be made of some sources: a crop for each codec that has a curve."""
+    """Return what is to be made of some sources: a crop for each codec whose curve reaches the rate."""
     crops: list[Crop] = []
     for source in sources:
         rate = common_rate(comparison, source.name)
@@ -94,8 +104,8 @@ def crops_of(comparison: Comparison, sources: Sequence[Source], settings: Sequen
             continue
         for setting in settings:
             curve = comparison.curve(source.name, setting.codec.name)
-            if curve:
-                known = tuple((row["quality"], row["bpp"]) for row in curve)
+            known = tuple((row["quality"], row["bpp"]) for row in curve)
+            if known and min(bpp for _, bpp in known) <= rate <= max(bpp for _, bpp in known):
                 crops.append(Crop(source, setting, rate, known, comparison.measures[0]))
     return crops
 

@@ -144,7 +144,8 @@ def _judge(comparison: Comparison, source: str, anchor: str, test: str, measure:
             warnings.simplefilter("always", metrics.CurveWarning)
             rate = bd_rate(curves[0], curves[1], measure)
     except ValueError as error:  # too few points, no overlap, two points of the same quality
-        return None, [f"no BD-rate, {str(error).partition(':')[0]}"]
+        reason = str(error).removeprefix("anchor: ").removeprefix("test: ")
+        return None, [f"no BD-rate: {reason.partition(':')[0]}"]
     reasons |= {"the curves share little of their qualities" for w in caught if w.category is metrics.OverlapWarning}
     reasons |= {"rate does not grow with quality" for w in caught if w.category is metrics.CurveWarning}
     return rate, sorted(reasons)

@@ -21,9 +21,11 @@ __all__ = [
     "command_line",
     "cpu_model",
     "environment",
+    "figure",
     "finish",
     "load_clips",
     "load_photos",
+    "many",
     "percent",
     "table",
 ]
@@ -148,6 +150,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in cells
     )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def many(number: int, kind: Kind) -> str:
+    """Say how many pictures or clips there are."""
+    return f"{number:,} {kind if number != 1 else kind.removesuffix('s')}"
+
+
+def figure(value: float) -> str:
+    """Return a number with three digits, or more if it is larger."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def percent(rate: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import NamedTuple
@@ -89,7 +90,9 @@ def draw_curves(
     for unused in panels[len(measures) :]:
         unused.set_axis_off()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # "$" in a name is no formula
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name may have letters that the font has not
+        figure.savefig(file, format="png", dpi=110)
     return file.getvalue()

@@ -20,6 +20,8 @@ from codec.commands import batch
 
 __all__ = ["Crew", "Outcome", "cluster", "processes", "work_on"]
 
+PATIENCE = 5  # seconds, with a cluster that does not answer
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,10 +38,13 @@ class Crew(NamedTuple):
         Makes an executor, and another one if that breaks.
     ahead : int
         Items that may be on their way at a time: enough to keep all workers busy.
+    check : function of ()
+        Raises CodecError if nothing more is to be expected; asked now and then while nothing happens.
     """
 
     start: Callable[[], Executor]
     ahead: int
+    check: Callable[[], None] = lambda: None
 
 
 class Outcome(NamedTuple, Generic[Item, Result]):
@@ -75,12 +80,21 @@ def cluster(address: str) -> Iterator[Crew]:
     except ImportError as error:
         raise CodecError("--cluster needs dask.distributed: pip install tcodec[cluster]") from error
     try:
-        client: Any = Client(address, timeout=5, set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise CodecError(f"no cluster at {address}: {error}") from error
     with client:
-        threads = max(1, sum(client.nthreads().values()))
-        yield Crew(partial(client.get_executor, pure=False), 4 * threads)
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise CodecError(f"the cluster at {address} has no workers") from error
+
+        def check() -> None:
+            if client.status != "running":
+                raise CodecError(f"the cluster at {address} is gone; what was finished is kept: call again to go on")
+
+        threads = sum(client.nthreads().values())
+        yield Crew(partial(client.get_executor, pure=False), 4 * max(1, threads), check)
 
 
 def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -> Iterator[Outcome[Item, Result]]:
@@ -115,7 +129,7 @@ def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -
                 if not flying:
                     executor = crew.start()
                     continue
-            outcomes, broken = _collect(flying)
+            outcomes, broken = _collect(flying, crew)
             yield from outcomes
             if broken:
                 executor.shutdown(wait=False)
@@ -130,7 +144,7 @@ def work_on(work: Callable[[Item], Result], items: Iterable[Item], crew: Crew) -
         executor.shutdown(wait=False)
 
 
-def _collect(flying: dict[Future[_Told[Result]], Item]) -> tuple[list[Outcome[Item, Result]], list[Item]]:
+def _collect(flying: dict[Future[_Told[Result]], Item], crew: Crew) -> tuple[list[Outcome[Item, Result]], list[Item]]:
     """Wait for something to happen; take what is done from what is on its way.
 
     Returns
@@ -141,7 +155,8 @@ def _collect(flying: dict[Future[_Told[Result]], Item]) -> tuple[list[Outcome[It
     """
     outcomes: list[Outcome[Item, Result]] = []
     broken: list[Item] = []
-    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+    while not (done := wait(flying, PATIENCE, return_when=FIRST_COMPLETED)[0]):
+        crew.check()
     for future in done:
         item = flying.pop(future)
         try:

@@ -10,10 +10,12 @@ that was measured, so that the next call measures only what is new.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import ablation
@@ -25,7 +27,7 @@ from benchmarks.distortion import DEFAULTS, measures
 from benchmarks.page import page
 from benchmarks.pool import Crew, cluster, processes
 from benchmarks.results import Results, rounded, summary, to_json, write, write_files
-from benchmarks.sources import CLIPS, PICTURES, Kind, Source, find_sources
+from benchmarks.sources import CLIPS, KEPT, PICTURES, Kind, Source, find_sources
 from benchmarks.sweep import Store, Work, cells_of, sweep
 from bitstreams.errors import CodecError
 from codec.commands import batch
@@ -36,6 +38,7 @@ RIVALS: dict[Kind, Sequence[str]] = {
     PICTURES: ("jpeg", "webp", "avif", "jxl", "jp2"),
     CLIPS: ("mjpeg", "mpeg1", "mpeg2", "mpeg4", "h264", "h265"),
 }
+ALWAYS = ("quality", "bytes", "bpp", "kbit/s", "encoding_time", "decoding_time")  # what a row has beside the measures
 LOOKED_AT = 6  # sources of each kind of which the page shows pictures: each takes half a megabyte of it
 
 
@@ -77,8 +80,20 @@ class _Remarks:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and write the report; return the exit status: 1 if anything went wrong, whatever else is there."""
+    try:
+        return _run(args)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM: nobody waits for what is being measured
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        batch.say(f"interrupted; what was finished is kept in {args.output}: call again to go on")
+        raise
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.output.resolve() in {Path(name).resolve() for name in args.inputs}:
+        raise CodecError(f"{args.output}: the report would be among the inputs; give it a folder of its own with -o")
     remarks = _Remarks(args.quiet)
-    found = find_sources(args.inputs, args.frames, args.output)
+    found = find_sources(args.inputs, args.frames)
     remarks.fail(*found.problems)
     for line in found.notes:
         remarks.say(line)
@@ -86,8 +101,8 @@ def run(args: argparse.Namespace) -> int:
     if not plans:
         raise CodecError("there is nothing to compare")
     args.output.mkdir(parents=True, exist_ok=True)
-    store = Store(args.output / "cells.jsonl")
-    with cluster(args.cluster) if args.cluster else nullcontext(processes(args.jobs)) as crew:
+    store = Store(args.output / KEPT)
+    with cluster(args.cluster) if args.cluster is not None else nullcontext(processes(args.jobs)) as crew:
         comparisons = [_compare(plan, crew, store, remarks) for plan in plans]
         pictures = [_look(*both, crew, store, remarks) for both in zip(plans, comparisons, strict=True)]
     document = Results(
@@ -112,17 +127,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks) -> list[_Plan]:
     """Decide which codecs are compared by which measures, for pictures and for clips, those that there are."""
-    remarks.fail(*unknown(args.against or ()))
+    against, metric = (list(dict.fromkeys(names or ())) for names in (args.against, args.metric))
+    remarks.fail(*unknown(against))
     of_any = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
-    for name in args.metric or ():
-        if name not in of_any:
-            remarks.fail(f"no measure is called {name!r}; known are {', '.join(of_any)}")
+    remarks.fail(*(f"no measure is called {m!r}; known are {', '.join(of_any)}" for m in metric if m not in of_any))
+    kinds = [kind for kind in CLASSES if any(source.kind == kind for source in sources)]
+    for name in against:
+        if not unknown([name]) and not any(choose([name], kind) != ([], []) for kind in kinds):
+            remarks.leave_out(f"{name}: not for {' and '.join(kinds)}")
     plans = []
     for kind in CLASSES:
         own = [source for source in sources if source.kind == kind]
         if not own:
             continue
-        wanted = [name for name in args.metric or DEFAULTS[kind] if name in measures(kind)]
+        wanted = [name for name in metric or DEFAULTS[kind] if name in measures(kind)]
+        remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m in of_any and m not in wanted))
         if not wanted:
             remarks.fail(f"no measure of {kind} is left")
             continue
@@ -130,7 +149,7 @@ def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks
         if args.ablate:
             codecs = ablation.codecs_to_compare(ours)
         else:
-            rivals, left_out = choose(RIVALS[kind] if args.against is None else args.against, kind)
+            rivals, left_out = choose(RIVALS[kind] if args.against is None else against, kind)
             remarks.leave_out(*left_out)
             codecs = [*ours, *(rival for rival in rivals if rival.name not in {codec.name for codec in ours})]
         plans.append(_Plan(kind, own, ours, [Setting.of(codec) for codec in codecs], wanted))
@@ -140,8 +159,10 @@ def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks
 def _compare(plan: _Plan, crew: Crew, store: Store, remarks: _Remarks) -> Comparison:
     """Measure all cells of a plan."""
     cells = cells_of(plan.sources, plan.settings, plan.measures)
+    columns = {*ALWAYS, *plan.measures}  # a row that is kept may have more
     rows: list[Row] = [
-        {"source": cell.source.name, "codec": cell.setting.codec.name, **row}
+        {"source": cell.source.name, "codec": cell.setting.codec.name}
+        | {key: value for key, value in row.items() if key in columns}
         for cell, row in zip(cells, _sweep(cells, crew, store, remarks, "cells"), strict=True)
         if row is not None
     ]

@@ -9,9 +9,10 @@
 `results.json` is an object:
 
     name, description, command, environment
-    codecs          for each: name, description, kind ("pictures" or "clips"), sources (how many), and
-        results     lists of the same length, a point of the mean curve each: quality, bpp, the measures,
+    results         for each codec: lists of the same length, a point of the mean curve each: quality, bpp, measures,
                     encoding_time and decoding_time (seconds of CPU time)
+    codecs          for each: name, description (its version), kind ("pictures" or "clips"), sources (how many its mean
+                    curve is of)
     sources         for each: name, kind, width, height, frames
     bd_rates        kind, measure: "codecs", their names; "mean", and each of the "sources": a matrix of percents, whose
                     row i, column j is what codec i needs beyond codec j
@@ -26,6 +27,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,7 @@ from codec.files import atomic_write
 __all__ = ["Results", "against", "of_one", "summary", "write_files"]
 
 DESCRIPTION = "Bytes of real files and quality of what was decoded from them; one thread, CPU time"
+LONGEST = 80  # characters of the name of a file
 DIGITS = 6  # of floats in results.json: beyond what is measured
 
 
@@ -74,15 +77,16 @@ class Results:
     def document(self) -> dict[str, Any]:
         """Return what `results.json` holds."""
         codecs: list[dict[str, Any]] = []
+        results: dict[str, dict[str, list[float]]] = {}
         rates: dict[str, dict[str, Any]] = {}
         doubts: list[dict[str, Any]] = []
         for comparison in self.comparisons:
             kind = comparison.kind
             for name in comparison.codecs:
-                about = {"name": name, "description": self.versions[name], "kind": kind}
                 points = comparison.mean_curve(name)
-                columns = {key: [point[key] for point in points] for key in (points[0] if points else [])}
-                codecs.append({**about, "sources": len(comparison.complete(name)), "results": columns})
+                results[name] = {key: [point[key] for point in points] for key in (points[0] if points else [])}
+                about = {"name": name, "description": self.versions[name], "kind": kind}
+                codecs.append({**about, "sources": len(comparison.complete(name))})
             by_measure, doubtful = bd_rates(comparison)
             rates[kind] = {m: {"codecs": list(comparison.codecs), **of._asdict()} for m, of in by_measure.items()}
             doubts += [{"kind": kind, **doubt._asdict()} for doubt in doubtful]
@@ -91,6 +95,7 @@ class Results:
             "description": DESCRIPTION,
             "command": self.command,
             "environment": harness.environment(),
+            "results": results,
             "codecs": codecs,
             "sources": [{"name": each.name, "kind": each.kind, **each.size._asdict()} for each in self.sources],
             "bd_rates": rates,
@@ -184,10 +189,8 @@ def summary(document: Mapping[str, Any]) -> str:
         for kind in document["bd_rates"]:
             names = _names(document, kind)
             others = [name for name in names if not is_ours(name)]
-            count = sum(source["kind"] == kind for source in document["sources"])
-            parts += [
-                f"BD-rate, mean of {count} {kind}: bits that are needed more (+) or less (-) for the same quality"
-            ]
+            count = harness.many(sum(source["kind"] == kind for source in document["sources"]), kind)
+            parts += [f"BD-rate, mean of {count}: bits needed more (+) or less (-) for the same quality"]
             parts += [against(document, kind, (others or names)[0])]
             parts += [of_one(document, kind, name) for name in names if name not in others]
         if document["doubts"]:
@@ -208,18 +211,23 @@ def write_files(document: Mapping[str, Any], comparisons: Sequence[Comparison], 
     for comparison in comparisons:
         looks, measures = styles(comparison.codecs), comparison.measures
         means = {name: points for name in comparison.codecs if (points := comparison.mean_curve(name))}
-        title = f"mean of {len(comparison.sources)} {comparison.kind}"
-        few = [
-            f"{name} of {count}"
-            for name in means
-            if (count := len(comparison.complete(name))) < len(comparison.sources)
-        ]
-        title = ", ".join([title, *few])
+        number = len(comparison.sources)
+        counts = {name: len(comparison.complete(name)) for name in means}
+        some = [f"{name} of {count}" for name, count in counts.items() if count < number]
+        title = ", ".join([f"mean of {harness.many(number, comparison.kind)}", *some])
         write(folder / f"{comparison.kind}.png", draw_curves(means, looks, measures, title))
-        for source in comparison.sources:
+        for source, file in zip(comparison.sources, _file_names(comparison.sources), strict=True):
             curves = {name: points for name in comparison.codecs if (points := comparison.curve(source, name))}
-            file = folder / "curves" / f"{source.replace('/', '_')}.png"
-            write(file, draw_curves(curves, looks, measures, source))
+            write(folder / "curves" / file, draw_curves(curves, looks, measures, source))
+
+
+def _file_names(sources: Sequence[str]) -> list[str]:
+    """Return names of files for sources: short, without anything that a file system might not like, all different."""
+    plain = [re.sub(r"[^\w.-]+", "_", name).strip("._")[-LONGEST:] for name in sources]
+    return [
+        f"{name}-{number}.png" if not name or plain.count(name) > 1 else f"{name}.png"
+        for number, name in enumerate(plain, 1)
+    ]
 
 
 def write(file: Path, content: str | bytes) -> None:

@@ -20,16 +20,29 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstreams.errors import CodecError, LimitError
-from codec.commands import batch
+from bitstreams.errors import CodecError, LimitError, UnsupportedError
+from codec.commands import batch, streams
 from codec.commands.encode import VIDEOS, is_clip
 from codec.files import PICTURES as PICTURE_SUFFIXES
 from codec.files import read_picture
 from codec.frames import Format, Planes
 
-__all__ = ["CLIPS", "PICTURES", "Footage", "Found", "Kind", "Pixels", "Size", "Source", "find_sources", "lengthen"]
+__all__ = [
+    "CLIPS",
+    "KEPT",
+    "PICTURES",
+    "Footage",
+    "Found",
+    "Kind",
+    "Pixels",
+    "Size",
+    "Source",
+    "find_sources",
+    "lengthen",
+]
 
 PACKED = ".xz"  # a clip may be packed so, as raw ones often are
+KEPT = "cells.jsonl"  # what is in the folder of a report, and in no other
 LARGEST = 1 << 30  # samples of a clip in memory
 
 Pixels = NDArray[np.uint8]
@@ -116,7 +129,7 @@ class Source:
 def _load(path: Path, kind: Kind, digest: str, frames: int | None) -> Pixels | Footage:
     if _digest(path) != digest:
         raise CodecError(f"{path}: not the same file as when the measurements began")
-    return _load_clip(path, frames) if kind == CLIPS else _without_alpha(read_picture(path).pixels)
+    return _load_clip(path, frames)[0] if kind == CLIPS else _without_alpha(read_picture(path).pixels)
 
 
 def _without_alpha(pixels: Pixels) -> Pixels:
@@ -131,7 +144,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_clip(path: Path, frames: int | None = None) -> Footage:
+def _load_clip(path: Path, frames: int | None = None) -> tuple[Footage, list[str]]:
     """Load a clip: any video file that `codec.clips` opens, also inside `.xz`.
 
     Parameters
@@ -139,6 +152,12 @@ def _load_clip(path: Path, frames: int | None = None) -> Footage:
     path : Path
     frames : int, optional
         Load no more than these.
+
+    Returns
+    -------
+    footage : Footage
+    notes : list of str
+        What had to be converted or left out.
 
     Raises
     ------
@@ -157,7 +176,7 @@ def _load_clip(path: Path, frames: int | None = None) -> Footage:
             if size > LARGEST:
                 raise LimitError(f"{path}: more than {LARGEST >> 20} MiB of frames; --frames {len(loaded)} takes fewer")
             loaded.append(planes)
-        return Footage(clip.format, loaded)
+        return Footage(clip.format, loaded), clip.notes
 
 
 class Found(NamedTuple):
@@ -178,42 +197,54 @@ class Found(NamedTuple):
     notes: list[str]
 
 
-def find_sources(inputs: Sequence[str], frames: int | None = None, report: Path | None = None) -> Found:
+def find_sources(inputs: Sequence[str], frames: int | None = None) -> Found:
     """Find what the inputs mean, and read each once to see that it can be.
 
     Parameters
     ----------
     inputs : sequence of str
-        Files, and folders of them.
+        Files, and folders of them. A report inside of a folder is no input: its pictures show curves.
     frames : int, optional
         Frames of each clip that are used.
-    report : Path, optional
-        A folder that does not count where it lies inside of another: what an earlier call has drawn is no input.
     """
-    paths: list[Path] = []
+    paths: dict[Path, Path] = {}  # each file once, whatever it is called
     found = Found([], [], [])
     for name in inputs:
         try:
-            files = [path for path, _ in batch.find([name], PICTURE_SUFFIXES | VIDEOS | {PACKED})]
-            paths += [path for path in files if report is None or report.resolve() not in path.resolve().parents]
+            for path, relative in batch.find([name], PICTURE_SUFFIXES | VIDEOS | {PACKED}):
+                above = [Path(name, parent) for parent in relative.parents if parent != Path()]
+                if not any((folder / KEPT).exists() for folder in above):
+                    paths.setdefault(path.resolve(), path)
         except CodecError as error:
             found.problems.append(batch.explain(error, name))
-    paths = list(dict.fromkeys(paths))  # once, also if a file is named twice
-    stems = Counter(_stem(path) for path in paths)
-    for path in paths:
-        name = _stem(path) if stems[_stem(path)] == 1 else str(path)
+    stems = Counter(_stem(path) for path in paths.values())
+    for whole, path in paths.items():
+        name = _printable(_stem(path) if stems[_stem(path)] == 1 else str(path))
         try:
-            if path.suffix.lower() == PACKED or is_clip(path):
-                size = Size.of(_load_clip(path, frames))
-                found.sources.append(Source(name, path, CLIPS, _digest(path), size, frames))
-                continue
-            pixels = read_picture(path).pixels
-            found.sources.append(Source(name, path, PICTURES, _digest(path), Size.of(pixels)))
-            if _without_alpha(pixels) is not pixels:
-                found.notes.append(f"{path}: alpha is not compared")
+            source, notes = _read(whole, name, frames)
+            found.sources.append(source)
+            found.notes.extend(f"{name}: {note}" for note in notes)
         except (CodecError, OSError, EOFError, lzma.LZMAError, MemoryError) as error:
-            found.problems.append(batch.explain(error, path))
+            message = batch.explain(error).removeprefix(f"{whole}: ")
+            found.problems.append(f"{_printable(str(path))}: {message.partition('; raise it with')[0]}")
     return found
+
+
+def _read(path: Path, name: str, frames: int | None) -> tuple[Source, list[str]]:
+    """Read a file; return it as a source, and what of it is not compared as it is."""
+    if streams.is_video(path):
+        raise UnsupportedError("a .tvid file already; decode it to have a clip to compare on")
+    if path.suffix.lower() == PACKED or is_clip(path):
+        footage, notes = _load_clip(path, frames)
+        return Source(name, path, CLIPS, _digest(path), Size.of(footage), frames), notes
+    pixels = read_picture(path).pixels
+    notes = [] if _without_alpha(pixels) is pixels else ["alpha is not compared"]
+    return Source(name, path, PICTURES, _digest(path), Size.of(pixels)), notes
+
+
+def _printable(name: str) -> str:
+    """Return a name as every page and terminal can show it: what is no character becomes "?"."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _stem(path: Path) -> str:

@@ -48,7 +48,7 @@ RIVALS: dict[Kind, Sequence[str]] = {
 LENGTH = 192  # frames to which a clip is extended: the start of ffmpeg is then a small part of what is measured
 STARTS = 5  # how often the start of a process is timed
 UNITS: dict[Kind, str] = {PICTURES: "megapixels", CLIPS: "frames"}  # in which sources grow
-RANGE = "{:.3g} ({:.3g} to {:.3g})"
+CLOSE = 0.1  # of the rate: codecs that are further off are named
 LEAST = 0.01  # of the time: a stage with less is not shown
 
 Seconds = NDArray[np.float64]
@@ -224,6 +224,7 @@ def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> di
         "megapixels": sum(Size.of(each).pixels for each in contents) / 1e6,
         "frames": sum(Size.of(each).frames for each in contents),
         "speeds": [asdict(speed) for speed in speeds],
+        "off": [speed.codec for speed in speeds if abs(speed.bpp / speeds[0].bpp - 1) > CLOSE],
         "stages": stages,
         "scaling": [each._asdict() for each in grown],
         "left_out": left_out,
@@ -258,12 +259,17 @@ def speeds_table(document: dict[str, Any], kind: str) -> str:
         row = [speed["codec"], f"{speed['quality']:g}", f"{speed['bpp']:.3g}"]
         for way in ("encode", "decode"):
             fast = [figure / frame if kind == CLIPS else figure for figure in speed[way]]
-            row += [RANGE.format(*fast), RANGE.format(*speed[f"{way}_ratio"]) if index else ""]
+            row += [_range(fast), _range(speed[f"{way}_ratio"]) if index else ""]
         rows.append(row)
     unit = "frames/s" if kind == CLIPS else "MP/s"
     ours = record["speeds"][0]["codec"]
     header = ["codec", "quality", "bits a pixel", f"encode, {unit}", f"{ours} by it"]
     return harness.table([*header, f"decode, {unit}", f"{ours} by it"], rows)
+
+
+def _range(figures: Sequence[float]) -> str:
+    """Return a figure, and its range over the rounds."""
+    return "{} ({} to {})".format(*map(harness.figure, figures))
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -272,7 +278,9 @@ def summary(document: dict[str, Any]) -> str:
     for kind, unit in UNITS.items():
         if kind in document:
             record = document[kind]
-            parts += [f"{len(record['sources'])} {kind}, {record['megapixels']:.3g} MP:", speeds_table(document, kind)]
+            many = harness.many(len(record["sources"]), kind)
+            parts += [f"{many}, {record['megapixels']:.3g} MP:", speeds_table(document, kind)]
+            parts += [f"{name}: its scale does not reach the rate" for name in record["off"]]
             parts += ["; ".join(f"{speed['codec']}: {speed['version']}" for speed in record["speeds"])]
             for way, stages in record["stages"].items():
                 speed = record["speeds"][0][way][0]

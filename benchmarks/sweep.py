@@ -8,6 +8,7 @@ measures only what is new. A line that was cut off, or whose cell is not asked f
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,10 +23,15 @@ __all__ = ["Store", "Swept", "Work", "cells_of", "sweep"]
 
 
 class Work(Protocol):
-    """Something to be measured, whose `str` says what it is: a `Cell`, or a `Crop` to be looked at."""
+    """Something to be measured: a `Cell`, or a `Crop` to be looked at."""
 
     @property
     def key(self) -> str: ...
+
+    @property
+    def place(self) -> str: ...
+
+    def suffices(self, row: Row) -> bool: ...
 
     def run(self) -> Row: ...
 
@@ -43,7 +49,7 @@ class Store:
         self._file = file
         self._rows: dict[str, Row] = {}
         if file.exists():
-            for line in file.read_text().splitlines():
+            for line in file.read_text(errors="replace").splitlines():
                 try:
                     record = json.loads(line)
                     self._rows[record["key"]] = record["row"]
@@ -69,7 +75,7 @@ class Swept(NamedTuple):
     rows : list of dict or None
         Of each cell, in their order; None for those that could not be measured.
     failures : list of str
-        A line for each of these.
+        A line for each source and codec of these, and each thing that went wrong with them.
     known : int
         How many cells were known from before.
     """
@@ -103,20 +109,24 @@ def sweep(cells: Sequence[Work], crew: Crew, store: Store, *, bar: bool, unit: s
         What the bar counts.
     """
     keys = [cell.key for cell in cells]
-    found = {key: row for key in keys if (row := store.get(key)) is not None}
-    known = len(found)
-    failures: dict[str, str] = {}
-    missing = {key: cell for key, cell in zip(keys, cells, strict=True) if key not in found}
-    with tqdm(total=len(cells), initial=known, unit=f" {unit}", disable=None if bar else True) as progress:
-        for outcome in work_on(_run, missing.values(), crew):
+    wanted = dict(zip(keys, cells, strict=True))  # equal ones are measured once
+    found = {key: row for key, cell in wanted.items() if (row := store.get(key)) is not None and cell.suffices(row)}
+    known = sum(key in found for key in keys)
+    missing = [cell for key, cell in wanted.items() if key not in found]
+    errors: dict[str, str] = {}
+    with tqdm(total=len(wanted), initial=len(found), unit=f" {unit}", disable=None if bar else True) as progress:
+        for outcome in work_on(_run, missing, crew):
             key = outcome.item.key
             if outcome.result is None:
-                failures[key] = f"{outcome.item}: {outcome.error}"
+                errors[key] = outcome.error
             else:
-                store.put(key, outcome.result)
-                found[key] = outcome.result
+                found[key] = {**(store.get(key) or {}), **outcome.result}  # with what else was measured before
+                store.put(key, found[key])
             progress.update()
-    return Swept([found.get(key) for key in keys], [failures[key] for key in keys if key in failures], known)
+    failed = Counter((cell.place, errors[key]) for key, cell in zip(keys, cells, strict=True) if key in errors)
+    of_place = Counter(cell.place for cell in cells)
+    failures = [f"{place}: {error} ({count} of {of_place[place]})" for (place, error), count in failed.items()]
+    return Swept([found.get(key) for key in keys], failures, known)
 
 
 def _run(cell: Work) -> Row:

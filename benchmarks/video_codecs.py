@@ -9,6 +9,7 @@ have two B frames between the others.
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -26,6 +27,7 @@ __all__ = ["GOP", "Ffmpeg", "FfmpegError", "TcodecVideo", "write_tvid"]
 
 GOP = 32  # frames from one I frame to the next
 _H26X = ("-tune", "psnr", "-g", f"{GOP}")
+ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of something in ffmpeg's memory
 NO_COMMENTS = "filter_units=remove_types="  # of units that tell the encoder's version and settings
 
 
@@ -234,7 +236,8 @@ def _run(arguments: Sequence[str], data: bytes) -> bytes:
     command = [_program(), "-v", "error", *arguments]
     child = subprocess.run(command, input=data, capture_output=True, check=False)
     if child.returncode or child.stderr:
-        raise FfmpegError(f"{child.stderr.decode().partition(chr(10))[0]} (status {child.returncode})")
+        complaint = ADDRESS.sub("", child.stderr.decode().partition("\n")[0])
+        raise FfmpegError(f"{complaint} (status {child.returncode})")
     return child.stdout
 
 

@@ -51,7 +51,7 @@ def results(folder):
     """Return everything in a report but what differs from run to run: times, and what was called."""
     found = json.loads((folder / "results.json").read_text())
     del found["command"]
-    for points in [each["results"] for each in found["codecs"]] + found["rows"]:
+    for points in [*found["results"].values(), *found["rows"]]:
         del points["encoding_time"], points["decoding_time"]
     return found
 
@@ -84,6 +84,18 @@ def test_a_worker_that_is_killed_loses_no_cell_and_the_results_are_the_serial_on
     spread, serial = results(kept.parent), results(tmp_path / "serial")
     assert len(spread["rows"]) == 3 * 4 * 6
     assert spread == serial
+
+
+def test_a_cluster_without_workers_is_an_error(tmp_path):
+    Image.fromarray(make_picture(20, 30)).save(tmp_path / "x.png")
+    file, command = tmp_path / "scheduler.json", [*DASK, "scheduler", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen([*command, "--no-dashboard", "--scheduler-file", file], stderr=subprocess.DEVNULL) as started:
+        wait_for(lambda: file.exists() and file.stat().st_size)
+        address = json.loads(file.read_text())["address"]
+        status, _, errors = process("rd", str(tmp_path / "x.png"), "--cluster", address, "-o", str(tmp_path / "out"))
+        started.kill()
+    assert status == 1
+    assert errors[-1] == f"tcodec: the cluster at {address} has no workers"
 
 
 def test_a_cluster_that_is_not_there_is_an_error(tmp_path):

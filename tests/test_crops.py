@@ -44,7 +44,7 @@ def rate(*curves):
 
 def test_the_rate_is_a_third_of_the_way_through_what_all_have_in_common():
     assert rate(line("a", 0.1, 8.0), line("b", 0.05, 0.9), line("c", 0.02, 0.8)) == 0.2  # 0.1 to 0.8 in octaves
-    assert rate(line("a", 0.1, 0.3), line("b", 0.4, 0.9)) is None
+    assert rate(line("a", 0.1, 0.8), line("b", 0.9, 2.0)) == 0.2  # nothing in common: that of the first
     assert rate() is None
 
 
@@ -85,4 +85,15 @@ def test_a_key_tells_what_is_wanted_apart(tmp_path):
     crop = Crop(source, Setting(Jpeg(), "1", "code"), 1.0, ((5, 0.5), (92, 4.0)), "psnr-y")
     others = [crop._replace(bpp=0.9), crop._replace(known=((5, 0.5), (92, 4.1))), crop._replace(measure="ssim")]
     assert len({each.key for each in [crop, *others]}) == 4
-    assert str(crop) == "x, jpeg, 1 bits a pixel"
+    assert crop.place == "x, jpeg, to look at"
+
+
+def test_a_codec_that_does_not_reach_the_rate_is_not_looked_at(tmp_path):
+    Image.fromarray(make_picture(16, 16)).save(tmp_path / "x.png")
+    [source] = find_sources([str(tmp_path)]).sources
+    codecs = [Tcodec(), Jpeg()]
+    rows = line("tcodec-baseline", 0.1, 0.8) + line("jpeg", 0.9, 2.0)
+    comparison = Comparison("pictures", ["x"], dict.fromkeys(["tcodec-baseline", "jpeg"], (5, 92)), ["psnr-y"],
+                            [{**row, "quality": 5} for row in rows])  # fmt: skip
+    found = crops_of(comparison, [source], [Setting.of(codec) for codec in codecs])
+    assert [crop.setting.codec.name for crop in found] == ["tcodec-baseline"]

@@ -65,9 +65,9 @@ def test_short_overlap_and_falling_rates_are_told_with_their_sources():
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (line("a", "y", 100, 60), "no BD-rate, the curves share no range of qualities"),
-        (line("a", "y", 100, 30, steps=2), "no BD-rate, anchor"),
-        ([{**row, "psnr-y": 100} for row in line("a", "y", 100, 30)], "no BD-rate, anchor"),
+        (line("a", "y", 100, 60), "no BD-rate: the curves share no range of qualities"),
+        (line("a", "y", 100, 30, steps=2), "no BD-rate: 3 or more points"),
+        ([{**row, "psnr-y": 100} for row in line("a", "y", 100, 30)], "no BD-rate: more than one point of quality 100"),
     ],
 )
 def test_where_there_is_no_rate_there_is_a_reason(other, reason):

@@ -1,14 +1,19 @@
 """Tests of what is compared: how inputs are found, named, loaded, and refused."""
 
 import lzma
+import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import codec
 from benchmarks import sources
 from benchmarks.sources import Footage, Size, find_sources, lengthen
 from bitstreams.errors import CodecError
+from codec import files
 from tests.footage import RATE, equal, make_footage, write_y4m
 from tests.pictures import make_picture
 
@@ -60,7 +65,53 @@ def test_a_report_inside_of_the_folder_is_no_input(tmp_path):
     save(tmp_path / "x.png", make_picture(8, 8))
     save(tmp_path / "report" / "curves" / "x.png", make_picture(8, 8, seed=1))
     assert len(find_sources([str(tmp_path)]).sources) == 2
-    assert [source.name for source in find_sources([str(tmp_path)], report=tmp_path / "report").sources] == ["x"]
+    (tmp_path / "report" / "cells.jsonl").write_text("")
+    assert [source.name for source in find_sources([str(tmp_path)]).sources] == ["x"]
+    assert len(find_sources([str(tmp_path / "report")]).sources) == 1  # unless it is what was asked for
+
+
+def test_names_have_only_what_can_be_shown(tmp_path):
+    for name in (b"caf\xe9.png", b"tab\there.png", "東京.png".encode()):
+        path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+        save(path, make_picture(8, 8))
+    found = find_sources([str(tmp_path)])
+    assert sorted(source.name for source in found.sources) == ["caf?", "tab?here", "東京"]
+    assert found.problems == []
+
+
+def test_a_link_is_the_file_that_it_leads_to(tmp_path):
+    save(tmp_path / "x.png", make_picture(8, 8))
+    (tmp_path / "y.png").symlink_to(tmp_path / "x.png")
+    found = find_sources([str(tmp_path), str(tmp_path / ".." / tmp_path.name / "x.png")])
+    assert [source.name for source in found.sources] == ["x"]
+
+
+def test_what_is_converted_on_the_way_in_is_said(tmp_path):
+    frames = [Image.fromarray(make_picture(16, 24, seed=seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    found = find_sources([str(tmp_path / "x.gif")])
+    assert [source.kind for source in found.sources] == ["clips"]
+    assert found.notes
+    assert all(note.startswith("x: ") for note in found.notes)
+
+
+def test_coded_files_are_no_sources(tmp_path):
+    codec.encode_video([make_picture(16, 16)], tmp_path / "x.tvid")
+    (tmp_path / "x.tjpg").write_bytes(codec.encode_image(make_picture(16, 16)))
+    found = find_sources([str(tmp_path / "x.tvid"), str(tmp_path / "x.tjpg")])
+    assert found.sources == []
+    assert [re.search(r"a \.(tvid|tjpg) file already", problem)[1] for problem in found.problems] == ["tvid", "tjpg"]
+
+
+def test_advice_is_what_the_program_can_do(tmp_path, monkeypatch):
+    path = save(tmp_path / "x.png", make_picture(8, 8))
+
+    def read(path):
+        return files.read_picture(path, size_limit=10)
+
+    monkeypatch.setattr(sources, "read_picture", read)
+    [problem] = find_sources([str(path)]).problems
+    assert problem == f"{path}: 8 x 8 pixels are over the limit of 10"
 
 
 @pytest.mark.parametrize("channels", [2, 4])
@@ -68,7 +119,7 @@ def test_alpha_is_left_out_and_said_to_be(channels, tmp_path):
     pixels = make_picture(20, 30, channels)
     path = save(tmp_path / "x.png", pixels)
     found = find_sources([str(path)])
-    assert found.notes == [f"{path}: alpha is not compared"]
+    assert found.notes == ["x: alpha is not compared"]
     assert np.array_equal(found.sources[0].load(), pixels[..., 0] if channels == 2 else pixels[..., :3])
 
 

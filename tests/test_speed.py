@@ -293,6 +293,7 @@ def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys):
     [failure] = record["failures"]
     assert failure.startswith("h264-medium-qp: FfmpegError: ")
     assert f"tcodec: {failure}" in captured.err
+    assert " 0x" not in failure  # of something in ffmpeg's memory
     assert "no codec is called 'nobody'" in captured.err
 
 
@@ -305,6 +306,12 @@ def test_a_process_that_dies_at_a_size_is_named(tmp_path, inputs, capsys, monkey
 
 def broken(*_):
     raise BrokenProcessPool("a process was terminated")
+
+
+def test_a_codec_that_does_not_reach_our_rate_is_named(tmp_path, inputs, capsys):
+    arguments = ["--against", "jpeg", "--rounds", "1", "--sizes", "", "-o", str(tmp_path), "--quiet", "-q", "100"]
+    assert program.main(["speed", str(inputs / "one.png"), *arguments]) == 0
+    assert "jpeg: its scale does not reach the rate" in capsys.readouterr().out
 
 
 def test_bad_input_is_named(tmp_path, inputs, capsys):

@@ -9,19 +9,22 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from benchmarks import cells
+from benchmarks import cells, pool
 from benchmarks.cells import Cell, Setting, child_cpu_seconds, cpu_seconds, point
 from benchmarks.pool import Crew, processes, work_on
 from benchmarks.sources import find_sources
 from benchmarks.sweep import Store, cells_of, sweep
 from benchmarks.video_codecs import Mpeg2
+from bitstreams.errors import CodecError
 from codec import metrics
 from tests.footage import Broken, Coarse, CoarsePicture, Exiting, make_footage
 from tests.pictures import make_picture
+from tests.program import ENVIRONMENT
 
 MEASURES = ("psnr-rgb", "ssim")
 
@@ -97,7 +100,6 @@ def test_a_key_tells_everything_that_matters_apart(sources, monkeypatch):
         cell._replace(setting=setting._replace(version="2")),
         cell._replace(setting=setting._replace(code="changed")),
         cell._replace(quality=4),
-        cell._replace(measures=("ssim",)),
     ]
     keys = [each.key for each in (cell, *others)]
     monkeypatch.setattr(cells, "cpu_model", lambda: "another processor, and so other times")
@@ -156,6 +158,28 @@ def test_what_was_measured_is_not_measured_again(sources, tmp_path):
     assert run(work[::-1], Store(tmp_path / "cells.jsonl")).rows == again.rows[::-1]
 
 
+def test_fewer_measures_are_known_and_more_are_added(sources, tmp_path):
+    store = Store(tmp_path / "cells.jsonl")
+    work = cells_of_codecs(sources, [CoarsePicture()])
+    whole = run(work, store)
+    assert run([cell._replace(measures=("ssim",)) for cell in work], store).known == 8
+    more = run([cell._replace(measures=("psnr-y",)) for cell in work], store)
+    assert (more.known, set(MEASURES) < set(more.rows[0])) == (0, True)
+    again = run(work, Store(tmp_path / "cells.jsonl"))
+    assert again.known == 8
+    assert [row["ssim"] for row in again.rows] == [row["ssim"] for row in whole.rows]
+
+
+def test_equal_files_are_measured_once_and_both_named(sources, tmp_path):
+    twins = [dataclasses.replace(sources[1], name=name) for name in ("two", "twin")]
+    swept = run(cells_of_codecs(twins, [Broken()]), Store(tmp_path / "x"))
+    said = "UnpicklableError: a library said a code"
+    assert swept.failures == [f"two, broken: {said} (4 of 4)", f"twin, broken: {said} (4 of 4)"]
+    swept = run(cells_of_codecs(twins, [CoarsePicture()]), Store(tmp_path / "y"))
+    assert swept.rows[:4] == swept.rows[4:]
+    assert (tmp_path / "y").read_text().count('"key"') == 4
+
+
 def test_a_line_that_was_cut_off_is_measured_again_and_loses_no_other(sources, tmp_path):
     file = tmp_path / "cells.jsonl"
     work = cells_of_codecs(sources[:1], [CoarsePicture()])
@@ -167,7 +191,7 @@ def test_a_line_that_was_cut_off_is_measured_again_and_loses_no_other(sources, t
         assert again.known == 3
         assert without_times(again.rows) == without_times(whole.rows)
         assert run(work, Store(file)).known == 4
-    file.write_text('{"key": 1}\nnull\n[]\nno JSON\n' + text)
+    file.write_bytes(b'\xff\xfe\x00{"key": 1}\nnull\n[]\nno JSON\n' + text.encode())
     assert run(work, Store(file)).rows == whole.rows
 
 
@@ -187,7 +211,7 @@ def test_a_codec_that_fails_on_one_picture_is_named_and_the_rest_goes_on(sources
     swept = run(work, Store(tmp_path / "cells"), processes(1))
     assert [row is not None for row in swept.rows] == [True] * 4 + [False] * 4
     said = "UnpicklableError: a library said a code"
-    assert swept.failures == [f"two, broken, quality {quality}: {said}" for quality in Broken.ladder]
+    assert swept.failures == [f"two, broken: {said} (4 of 4)"]
     assert run(work, Store(tmp_path / "cells"), processes(1)).failures == swept.failures  # they are tried again
 
 
@@ -196,7 +220,7 @@ def test_a_process_that_dies_is_named_and_the_rest_goes_on(number, sources, tmp_
     work = cells_of_codecs(sources, [Exiting()])
     swept = run(work, Store(tmp_path / "cells"), processes(number))
     assert [row is not None for row in swept.rows] == [True] * 5 + [False] + [True] * 2
-    assert swept.failures == ["two, exiting, quality 16: the process that worked on it died"]
+    assert swept.failures == ["two, exiting: the process that worked on it died (1 of 4)"]
 
 
 class Losing(Executor):
@@ -320,6 +344,41 @@ def test_an_interrupted_sweep_keeps_what_it_has(sources, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().split("\n") if line]
     assert [line["key"] for line in lines] == seen
     assert run(work, Store(tmp_path / "cells.jsonl")).known == 3
+
+
+def test_while_nothing_happens_the_crew_is_asked(monkeypatch):
+    def check():
+        asked.append(True)
+        if len(asked) == 3:
+            raise CodecError("the cluster is gone")
+
+    class Silent(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            return Future()
+
+    asked = []
+    monkeypatch.setattr(pool, "PATIENCE", 0.01)
+    with pytest.raises(CodecError, match="gone"):
+        list(work_on(abs, [1], Crew(Silent, 1, check)))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    code = (
+        "import os, sys, time\n"
+        "from codec.commands.batch import process_pool\n"
+        "if __name__ == '__main__':\n"
+        "    print(process_pool(1).submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=ENVIRONMENT) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    end = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and "zombie" not in Path(f"/proc/{worker}/status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_workers_are_not_threads_of_this_process(sources):

@@ -8,7 +8,7 @@ const { document: results, crops, styles, dashes, similarities } = JSON.parse(
 const byId = (id) => document.getElementById(id);
 const MEAN = null; // stands in the place of a source for all of them together
 const DECIBELS = 100; // stands for no error at all
-const TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]; // bits a pixel
+const TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500]; // bits a pixel
 
 const kinds = [...new Set(results.sources.map((source) => source.kind))];
 
@@ -45,10 +45,13 @@ function pointsOf(codec) {
   if (choice.source !== MEAN) {
     return results.rows.filter((row) => row.source === choice.source && row.codec === codec.name);
   }
-  const columns = Object.entries(codec.results);
+  const columns = Object.entries(results.results[codec.name]);
   const count = columns.length ? columns[0][1].length : 0;
   return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([name, list]) => [name, list[i]])));
 }
+
+// Pictures and clips, in words.
+const many = (count, kind) => `${count} ${count === 1 ? kind.replace(/s$/, "") : kind}`;
 
 const number = (value, digits = 4) => (value === undefined ? "" : String(Number(value.toPrecision(digits))));
 
@@ -57,8 +60,10 @@ function drawCurves() {
   const traces = codecsOfKind().map((codec) => {
     const points = pointsOf(codec);
     const style = styles[choice.kind][codec.name];
+    const count = results.sources.filter((source) => source.kind === choice.kind).length;
+    const some = choice.source === MEAN && codec.sources < count;
     return {
-      name: codec.name,
+      name: some ? `${codec.name} (${codec.sources} of ${count})` : codec.name,
       x: points.map((point) => point.bpp),
       y: points.map((point) => onScale(measure, point[measure])),
       customdata: points.map((point) => [number(point.quality), number(point[measure], 5), Math.round(point.bytes)]),
@@ -174,7 +179,7 @@ function showRemarks() {
 }
 
 function showOrigin() {
-  const counts = kinds.map((kind) => `${results.sources.filter((source) => source.kind === kind).length} ${kind}`);
+  const counts = kinds.map((kind) => many(results.sources.filter((source) => source.kind === kind).length, kind));
   byId("summary").textContent = `${counts.join(" and ")}, ${results.codecs.length} codecs, ${results.rows.length} points. ${results.description}.`;
   byId("command").textContent = results.command;
   const versions = [...Object.entries(results.environment), ...results.codecs.map((codec) => [codec.name, codec.description])];
@@ -195,7 +200,7 @@ function offerSources() {
     const own = results.sources.filter((source) => source.kind === kind);
     const group = element(select, "optgroup", "", { label: kind });
     [{ name: MEAN }, ...own].forEach(({ name }) => {
-      const text = name === MEAN ? `mean of ${own.length} ${kind}` : name;
+      const text = name === MEAN ? `mean of ${many(own.length, kind)}` : name;
       element(group, "option", text, { value: JSON.stringify([kind, name]) });
     });
   });
