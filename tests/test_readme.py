@@ -22,7 +22,7 @@ def test_tables_hold_the_bd_rates_of_the_json_files(name):
     [table] = re.findall(rf"<!-- table {name} -->(.*?)<!-- end -->", README, re.DOTALL)
     rates = document["bd_rates"][name]
     names = rates["psnr-y"]["codecs"]
-    shown = re.findall(r"^\| ([\w-]+) +\|", table, re.MULTILINE)
+    shown = re.findall(r"^\| (\w[\w-]*) +\|", table, re.MULTILINE)
     pairs = [(other, "jpeg") for other in names] if name == "pictures" else [("tcodec", other) for other in names[1:]]
     assert shown == [pair[name == "clips"] for pair in pairs]
     for test, anchor in pairs:
@@ -40,6 +40,13 @@ def test_a_figure_that_was_changed_by_hand_is_put_right(tmp_path, monkeypatch):
     monkeypatch.setattr(readme, "ROOT", tmp_path)
     assert main() == 0
     assert (tmp_path / "README.md").read_text() == README
+
+
+def test_memory_of_the_largest_picture_is_as_measured():
+    measured = json.loads((RESULTS / "speed" / "speed.json").read_text())["pictures"]["scaling"]
+    [ours] = [each for each in measured if each["codec"] == "tcodec-baseline" and each["size"] == 50]
+    words = f"encoded within {ours['encode_memory']:.0f} MB and decoded within {ours['decode_memory']:.0f} MB"
+    assert words in README
 
 
 def test_kept_results_are_of_whole_sweeps():

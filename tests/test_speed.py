@@ -245,7 +245,8 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(tmp_path):
 # The command ------------------------------------------------------------------------------------------------
 
 
-def test_the_report_has_speeds_stages_and_scaling(inputs, tmp_path, capsys):
+def test_the_report_has_speeds_stages_and_scaling(inputs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(speed, "LENGTH", 24)
     arguments = ["--against", "jpeg,mpeg2", "--rounds", "1", "--sizes", "0.02,0.04", "--lengths", "4", "--quiet"]
     assert program.main(["speed", str(inputs), *arguments, "-o", str(tmp_path)]) == 0
     out = capsys.readouterr().out
@@ -282,7 +283,8 @@ def test_without_inputs_the_photo_of_the_package_is_timed(tmp_path, capsys):
     assert all(math.isfinite(document["pictures"]["speeds"][0][way][0]) for way in ("encode", "decode"))
 
 
-def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys):
+def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(speed, "LENGTH", 8)
     clip = write_y4m(tmp_path / "odd.y4m", make_footage(17, 33, 3))  # x264 wants even sides
     arguments = ["--rounds", "1", "--lengths", "", "-o", str(tmp_path / "out"), "--quiet", "--json"]
     assert program.main(["speed", str(clip), "--against", "mpeg2,h264-medium-qp,nobody", *arguments]) == 1
