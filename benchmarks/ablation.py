@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.codecs import AnyCodec
-from benchmarks.curves import Comparison, bd_rates
+from benchmarks.curves import Comparison
 
 __all__ = ["ablate", "codecs_to_compare", "tables"]
 
@@ -25,13 +25,15 @@ def codecs_to_compare(whole: Sequence[Any]) -> list[AnyCodec]:
     return [codec for each in whole for codec in (each, *(less for _, less in each.ablated().values()))]
 
 
-def ablate(comparison: Comparison, whole: Sequence[Any]) -> list[dict[str, Any]]:
+def ablate(comparison: Comparison, rates: Mapping[str, Any], whole: Sequence[Any]) -> list[dict[str, Any]]:
     """Find what each stage is worth.
 
     Parameters
     ----------
     comparison : Comparison
         Of the codecs from `codecs_to_compare`.
+    rates : mapping of str to dict
+        Its BD-rates, as in `results.json`.
     whole : sequence of codecs
         Those that they were made of.
 
@@ -41,14 +43,13 @@ def ablate(comparison: Comparison, whole: Sequence[Any]) -> list[dict[str, Any]]
         For each codec "codec", "kind", "sources" (how many) and "stages": for each stage "without" (its name), "there
         is" (what is in its place), "bd_rate" in percent by each measure, and "time", ratios by each of `TIMES`.
     """
-    rates, _ = bd_rates(comparison)
     place = {name: index for index, name in enumerate(comparison.codecs)}
     found = []
     for codec in whole:
         stages = []
         for stage, (instead, less) in codec.ablated().items():
             row, column = place[less.name], place[codec.name]
-            rate = {measure: rates[measure].mean[row][column] for measure in comparison.measures}
+            rate = {measure: rates[measure]["mean"][row][column] for measure in comparison.measures}
             time = {name: _ratio(comparison, codec.name, less.name, name) for name in TIMES}
             stages.append({"without": stage, "there is": instead, "bd_rate": rate, "time": time})
         about = {"codec": codec.name, "kind": comparison.kind, "sources": len(comparison.sources)}

@@ -115,8 +115,13 @@ def _run(args: argparse.Namespace) -> int:
         [*found.notes, *(note for plan in plans for note in _notes(plan))],
     ).document()
     if args.ablate:
-        pairs = zip(plans, comparisons, strict=True)
-        document["ablation"] = rounded([each for plan, own in pairs for each in ablation.ablate(own, plan.ours)])
+        document["ablation"] = rounded(
+            [
+                each
+                for plan, comparison in zip(plans, comparisons, strict=True)
+                for each in ablation.ablate(comparison, document["bd_rates"][plan.kind], plan.ours)
+            ]
+        )
     write_files(document, comparisons, args.output)
     looks = {name: each for of_kind in pictures for name, each in of_kind.items()}
     write(args.output / "index.html", page(document, comparisons, looks, "Rate and distortion"))
@@ -127,21 +132,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks) -> list[_Plan]:
     """Decide which codecs are compared by which measures, for pictures and for clips, those that there are."""
-    against, metric = (list(dict.fromkeys(names or ())) for names in (args.against, args.metric))
-    remarks.fail(*unknown(against))
-    of_any = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
-    remarks.fail(*(f"no measure is called {m!r}; known are {', '.join(of_any)}" for m in metric if m not in of_any))
-    kinds = [kind for kind in CLASSES if any(source.kind == kind for source in sources)]
-    for name in against:
-        if not unknown([name]) and not any(choose([name], kind) != ([], []) for kind in kinds):
-            remarks.leave_out(f"{name}: not for {' and '.join(kinds)}")
+    by_kind = {kind: [source for source in sources if source.kind == kind] for kind in CLASSES}
+    by_kind = {kind: own for kind, own in by_kind.items() if own}
+    against, metric = _names(args, list(by_kind), remarks)
     plans = []
-    for kind in CLASSES:
-        own = [source for source in sources if source.kind == kind]
-        if not own:
-            continue
+    for kind, own in by_kind.items():
         wanted = [name for name in metric or DEFAULTS[kind] if name in measures(kind)]
-        remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m in of_any and m not in wanted))
         if not wanted:
             remarks.fail(f"no measure of {kind} is left")
             continue
@@ -154,6 +150,20 @@ def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks
             codecs = [*ours, *(rival for rival in rivals if rival.name not in {codec.name for codec in ours})]
         plans.append(_Plan(kind, own, ours, [Setting.of(codec) for codec in codecs], wanted))
     return plans
+
+
+def _names(args: argparse.Namespace, kinds: Sequence[Kind], remarks: _Remarks) -> tuple[list[str], list[str]]:
+    """Return the codecs and measures that are asked for, each once; tell which do not exist, or not for these kinds."""
+    against, metric = (list(dict.fromkeys(names or ())) for names in (args.against, args.metric))
+    remarks.fail(*unknown(against))
+    every = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
+    remarks.fail(*(f"no measure is called {m!r}; known are {', '.join(every)}" for m in metric if m not in every))
+    for name in against:
+        if not unknown([name]) and all(choose([name], kind) == ([], []) for kind in kinds):
+            remarks.leave_out(f"{name}: not for {' and '.join(kinds)}")
+    for kind in kinds:
+        remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m in every and m not in measures(kind)))
+    return against, metric
 
 
 def _compare(plan: _Plan, crew: Crew, store: Store, remarks: _Remarks) -> Comparison:

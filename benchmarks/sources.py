@@ -1,7 +1,8 @@
 """What codecs are compared on: pictures and clips, found on the command line and loaded as they are.
 
 A picture is compared in the samples of its file, RGB or gray. A clip is a video whose frames are compared as planes, in
-the sampling and range that its file has: nothing is converted on the way into a codec or back.
+the sampling and range that its file has. What cannot be kept as it is, such as 10 bits or alpha, is left out or
+converted here, once and for all codecs, and said to be; nothing is converted on the way into a codec or back.
 """
 
 from __future__ import annotations

@@ -92,17 +92,21 @@ class Entrant:
 
     def __init__(self, codec: AnyCodec, quality: float, contents: Sequence[Any]) -> None:
         self.codec, self.quality, self.contents = codec, quality, contents
-        self.start: Seconds = np.zeros(2)
         self.rate = bits_a_pixel([codec.encode(content, quality) for content in contents], contents)
         if codec.outside:
             one = contents[0]._replace(frames=contents[0].frames[:1])
-            self.start = np.median([self._seconds(one) for _ in range(STARTS)], axis=0)
+            self.start: Seconds = np.median([self._seconds(one) for _ in range(STARTS)], axis=0)
         else:
             self._seconds(contents[0])
 
     def run(self, index: int) -> Seconds:
         """Return the CPU time of encoding and decoding one of the contents, without that of starting a program."""
-        return np.maximum(self._seconds(self.contents[index]) - self.start, 1e-6)
+        content = self.contents[index]
+        seconds = self._seconds(content)
+        if self.codec.outside:  # what is left are all frames but one
+            frames = len(content.frames)
+            seconds = (seconds - self.start) * frames / (frames - 1)
+        return np.maximum(seconds, 1e-6)
 
     def _seconds(self, content: Any) -> Seconds:
         clock = child_cpu_seconds if self.codec.outside else cpu_seconds
