@@ -163,6 +163,7 @@ formats = st.builds(
 @given(formats, st.sampled_from([1, 2, 4, 8, 16]), st.frozensets(st.sampled_from(DECODED)))
 def test_headers_there_and_back(format, pyramid, without):
     header = Header(format, pyramid, without=without)
+    assert header.to_bytes()[28] == ("cascade" in without) + 2 * ("deblocking" in without)
     assert Header.from_bytes(header.to_bytes()) == header
     rows, columns, chroma = header.layout
     assert 16 * (rows - 1) < format.height <= 16 * rows

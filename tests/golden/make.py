@@ -99,6 +99,8 @@ def golden_clips() -> dict[str, bytes]:
         "one_frame": encode(make(1, 20, 20)),
         "noise_finest": encode(make(3, 16, 24, "noise"), quality=100, scene_cut=False),
         "noise_coarsest": encode(make(3, 16, 24, "noise"), quality=0, scene_cut=False),
+        "without_cascade": encode(make(6, 32, 48), quality=30, without={"cascade"}),
+        "without_deblocking": encode(make(6, 32, 48), quality=30, without={"deblocking"}),
         "made_up_symbols": made_up_clip(),
     }
 
