@@ -1,4 +1,4 @@
-"""What all benchmarks share: photos, clips, CPU time, targets, tables, and the command line around them."""
+"""What benchmarks share: machine and versions, tables and figures in words; targets and the command line of most."""
 
 import argparse
 import importlib.metadata

@@ -1,13 +1,13 @@
 """Write the tables of figures in README.md, from the results that are kept in `benchmarks/results`.
 
-    tcodec rd kodak/ -j 2 -o benchmarks/results/pictures         rate-distortion of pictures
-    tcodec rd akiyo.y4m foreman.y4m ... -o benchmarks/results/clips
-    tcodec rd kodak/ --ablate -o benchmarks/results/ablation
+    tcodec rd kodak/ -j 2 -o benchmarks/results/pictures
+    tcodec rd akiyo.y4m foreman.y4m news.y4m parkjoy.y4m -j 2 -o benchmarks/results/clips
+    tcodec rd kodak/ akiyo.y4m foreman.y4m news.y4m parkjoy.y4m --ablate -j 2 -o benchmarks/results/ablation
     tcodec speed kodak/ foreman.y4m -o benchmarks/results/speed
-    python -m benchmarks.readme                                  the tables, into README.md
+    python -m benchmarks.readme
 
-A table stands between two comments, `<!-- table NAME -->` and `<!-- end -->`. A test asks that README.md has what this
-would write.
+Of these reports the JSON files and the pictures that README.md shows are kept with the code. A table stands between two
+comments, `<!-- table NAME -->` and `<!-- end -->`. A test asks that README.md has what this would write.
 """
 
 from __future__ import annotations
