@@ -1,9 +1,10 @@
 """Measurements: every figure that the README states is printed by a command in here.
 
-Two commands of the program, which compare with other codecs:
+Three commands of the program:
 
-    tcodec rd INPUT...      rate-distortion curves, BD-rates, a page to look at; what each stage is worth; entropy
-    tcodec speed INPUT...   encoding and decoding by CPU time, stage by stage, and with growing sizes; memory
+    tcodec rd INPUT...      rate-distortion curves beside other codecs, BD-rates, a page; what each stage is worth
+    tcodec speed INPUT...   encoding and decoding in CPU time, beside others and by stage; growth with size; memory
+    tcodec entropy FILE...  the Shannon bound, the Huffman bits and the bytes of files
 
 and commands that ask one question each:
 
@@ -17,12 +18,16 @@ and commands that ask one question each:
 
 All sizes are those of real files, and all qualities those of decoded ones. A sweep reads from top to bottom as
 
+    rd           from inputs to a report; `commands` has the arguments
     sources      what is compared, found and loaded
     codecs       the interface, `picture_codecs` and `video_codecs` behind it
     cells        one source, one codec, one quality; `distortion` measures
     sweep, pool  all cells, on processes or a cluster; what was measured is kept
-    curves       BD-rates of everyone against everyone
+    curves       BD-rates of everyone against everyone; `ablation`, what stages are worth
+    crops        pictures to look at; `matching` finds the quality for a rate
     results, plots, page      the report
+
+and `tcodec speed` as `speed`, `stage_times`, `scaling` and `memory`.
 
 The commands with one question print their measurements and targets, write them to a file with --json, and end with
 status 0 if every target is met and 1 if not.

@@ -40,6 +40,7 @@ __all__ = [
     "fingerprint",
     "is_ours",
     "known",
+    "misplaced",
     "unknown",
 ]
 
@@ -172,6 +173,13 @@ def unknown(names: Sequence[str]) -> list[str]:
     every = dict.fromkeys(codec for kind in CLASSES for codec in known(kind))
     nothing = [name for name in names if not any(_selects(name, codec) for codec in every)]
     return [f"no codec is called {name!r}; known are {', '.join(every)}" for name in nothing]
+
+
+def misplaced(names: Sequence[str], kinds: Sequence[Kind]) -> list[str]:
+    """Return a line for each name that selects codecs, but none for these kinds of sources."""
+    here = [codec for kind in kinds for codec in known(kind)]
+    others = [name for name in names if not unknown([name]) and not any(_selects(name, codec) for codec in here)]
+    return [f"{name}: not for {' and '.join(kinds)}" for name in others]
 
 
 @cache

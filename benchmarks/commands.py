@@ -101,14 +101,7 @@ def add_speed(subparsers: Any) -> None:
     parser.add_argument(
         "--against", type=_names, metavar="NAMES", help="codecs, as for tcodec rd (default: one of each kind)"
     )
-    parser.add_argument(
-        "-q",
-        "--quality",
-        type=quality,
-        default=DEFAULT_QUALITY,
-        metavar="N",
-        help="of this codec (default: %(default)g)",
-    )
+    _add_quality(parser)
     parser.add_argument(
         "--rounds", type=batch.positive, default=5, metavar="N", help="how often everything is timed (default: 5)"
     )

@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ import numpy as np
 
 import codec
 from benchmarks import harness
-from benchmarks.sources import Footage, Pixels, Source, find_sources
+from benchmarks.sources import SUFFIXES, Footage, Pixels, find_sources
 from benchmarks.video_codecs import write_tvid
 from bitstreams.chunks import read_chunks
 from bitstreams.entropy import entropy_bits
@@ -35,6 +34,7 @@ from codec.syntax import KINDS
 
 __all__ = ["Part", "View", "run", "view_content", "view_file"]
 
+CODED = {".tjpg", ".tvid"}
 FINEST = 100  # the quality at which all steps are 1
 
 
@@ -186,27 +186,38 @@ def _column(view: View) -> dict[str, list[str]]:
 
 def run(args: argparse.Namespace) -> int:
     """Look at all inputs; return the exit status."""
-    coded = [name for name in args.inputs if Path(name).suffix.lower() in (".tjpg", ".tvid")]
-    found = find_sources([name for name in args.inputs if name not in coded], args.frames)
-    work = {name: partial(view_file, Path(name)) for name in coded}
-    work |= {str(source.path): partial(_view_source, source, args.quality) for source in found.sources}
-    problems, records = list(found.problems), {}
-    for name, view in work.items():
+    records: dict[str, dict[str, View]] = {}
+    problems: list[str] = []
+    for name in args.inputs:
         try:
-            records[name] = view()
-        except (CodecError, OSError, MemoryError) as error:
-            problems.append(batch.explain(error, name))
+            paths = [path for path, _ in batch.find([name], SUFFIXES | CODED)]
+        except CodecError as error:
+            problems.append(batch.explain(error))
+            continue
+        for path in paths:
+            try:
+                records[str(path)] = _view(path, args)
+            except (CodecError, OSError, MemoryError) as error:
+                problems.append(batch.explain(error, path))
     if args.json:
         print(json.dumps({name: _record(views) for name, views in records.items()}, indent=1))
-    else:
+    elif records:
         print("\n\n".join(f"{name}\n\n{table(views)}" for name, views in records.items()))
     for line in problems:
         batch.say(f"tcodec: {line}")
     return batch.FAILED if problems else 0
 
 
-def _view_source(source: Source, quality: float) -> dict[str, View]:
-    return view_content(source.load(), quality)
+def _view(path: Path, args: argparse.Namespace) -> dict[str, View]:
+    """Look at a file; tell what of it cannot be looked at as it is."""
+    if path.suffix.lower() in CODED:
+        return view_file(path)
+    found = find_sources([str(path)], args.frames)
+    if found.problems:
+        raise CodecError(found.problems[0])
+    for line in [] if args.quiet else found.notes:
+        batch.say(line)
+    return view_content(found.sources[0].load(), args.quality)
 
 
 def _record(views: Mapping[str, View]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import AvifImagePlugin, Image, features
+from PIL import Image, features
 from PIL import __version__ as pillow_version
 
 import codec
@@ -141,7 +141,8 @@ class Avif(PillowCodec):
         return f"{libavif}, {import_module('PIL._avif').codec_versions()}"
 
     def decode(self, data: bytes) -> Pixels:
-        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+        plugin: Any = import_module("PIL.AvifImagePlugin")  # an older Pillow has none
+        plugin.DEFAULT_MAX_THREADS = 1
         return super().decode(data)
 
 

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 
 from benchmarks import ablation
 from benchmarks.cells import Row, Setting
-from benchmarks.codecs import CLASSES, AnyCodec, choose, unknown
+from benchmarks.codecs import CLASSES, AnyCodec, choose, misplaced, unknown
 from benchmarks.crops import crops_of, original
 from benchmarks.curves import Comparison
 from benchmarks.distortion import DEFAULTS, measures
 from benchmarks.page import page
 from benchmarks.pool import Crew, cluster, processes
 from benchmarks.results import Results, rounded, summary, to_json, write, write_files
-from benchmarks.sources import CLIPS, KEPT, PICTURES, Kind, Source, find_sources
+from benchmarks.sources import CLIPS, PICTURES, REPORTS, Kind, Source, find_sources
 from benchmarks.sweep import Store, Work, cells_of, sweep
 from bitstreams.errors import CodecError
 from codec.commands import batch
@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace) -> int:
     if not plans:
         raise CodecError("there is nothing to compare")
     args.output.mkdir(parents=True, exist_ok=True)
-    store = Store(args.output / KEPT)
+    store = Store(args.output / REPORTS[0])
     with cluster(args.cluster) if args.cluster is not None else nullcontext(processes(args.jobs)) as crew:
         comparisons = [_compare(plan, crew, store, remarks) for plan in plans]
         pictures = [_look(*both, crew, store, remarks) for both in zip(plans, comparisons, strict=True)]
@@ -158,9 +158,7 @@ def _names(args: argparse.Namespace, kinds: Sequence[Kind], remarks: _Remarks) -
     remarks.fail(*unknown(against))
     every = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
     remarks.fail(*(f"no measure is called {m!r}; known are {', '.join(every)}" for m in metric if m not in every))
-    for name in against:
-        if not unknown([name]) and all(choose([name], kind) == ([], []) for kind in kinds):
-            remarks.leave_out(f"{name}: not for {' and '.join(kinds)}")
+    remarks.leave_out(*misplaced(against, kinds))
     for kind in kinds:
         remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m in every and m not in measures(kind)))
     return against, metric

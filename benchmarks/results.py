@@ -1,6 +1,6 @@
 """What a sweep has found, as files: `results.json` first, and all others made of it.
 
-    results.json    everything; in the layout of CompressAI's benchmarks, with more beside it
+    results.json    everything; for each codec the lists that CompressAI's benchmarks have, and more beside them
     results.csv     a row for every point
     results.md      tables of BD-rates, or of what stages are worth
     *.png           curves: the mean of all pictures, and each source by itself in curves/
@@ -172,7 +172,7 @@ def _rates_table(document: Mapping[str, Any], kind: str, title: str, pairs: Mapp
         row = [label]
         for measure, matrices in rates.items():
             rate = harness.percent(matrices["mean"][names.index(test)][names.index(anchor)])
-            row.append(f"{rate} ?" if rate and (measure, test, anchor) in doubtful else rate)
+            row.append(f"{rate} ?".strip() if (measure, test, anchor) in doubtful else rate)
         rows.append(row)
     return harness.table([title, *rates], rows)
 
@@ -193,9 +193,10 @@ def summary(document: Mapping[str, Any]) -> str:
             parts += [f"BD-rate, mean of {count}: bits needed more (+) or less (-) for the same quality"]
             parts += [against(document, kind, (others or names)[0])]
             parts += [of_one(document, kind, name) for name in names if name not in others]
-        if document["doubts"]:
+        if any(" ? |" in part for part in parts):
             parts += ["?: doubtful; `doubts` in results.json, and index.html, say why."]
     parts += [f"left out: {line}" for line in document["left_out"]]
+    parts += [f"failed: {line}" for line in document["failures"]]
     parts += document["notes"]
     return "\n\n".join(parts) + "\n"
 

@@ -30,8 +30,9 @@ from codec.frames import Format, Planes
 
 __all__ = [
     "CLIPS",
-    "KEPT",
     "PICTURES",
+    "REPORTS",
+    "SUFFIXES",
     "Footage",
     "Found",
     "Kind",
@@ -43,7 +44,8 @@ __all__ = [
 ]
 
 PACKED = ".xz"  # a clip may be packed so, as raw ones often are
-KEPT = "cells.jsonl"  # what is in the folder of a report, and in no other
+REPORTS = ("cells.jsonl", "speed.json")  # what is in the folder of a report, and in no other
+SUFFIXES = PICTURE_SUFFIXES | VIDEOS | {PACKED}  # of files in folders
 LARGEST = 1 << 30  # samples of a clip in memory
 
 Pixels = NDArray[np.uint8]
@@ -212,9 +214,9 @@ def find_sources(inputs: Sequence[str], frames: int | None = None) -> Found:
     found = Found([], [], [])
     for name in inputs:
         try:
-            for path, relative in batch.find([name], PICTURE_SUFFIXES | VIDEOS | {PACKED}):
+            for path, relative in batch.find([name], SUFFIXES):
                 above = [Path(name, parent) for parent in relative.parents if parent != Path()]
-                if not any((folder / KEPT).exists() for folder in above):
+                if not any((folder / mark).exists() for folder in above for mark in REPORTS):
                     paths.setdefault(path.resolve(), path)
         except CodecError as error:
             found.problems.append(batch.explain(error, name))

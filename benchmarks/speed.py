@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from benchmarks import harness, scaling
 from benchmarks.cells import bits_a_pixel, child_cpu_seconds, cpu_seconds
-from benchmarks.codecs import CLASSES, AnyCodec, choose, known, unknown
+from benchmarks.codecs import CLASSES, AnyCodec, choose, known, misplaced, unknown
 from benchmarks.matching import match_rate
 from benchmarks.results import rounded, to_json, write
 from benchmarks.sources import CLIPS, PICTURES, Footage, Kind, Size, Source, find_sources, lengthen
@@ -172,10 +172,12 @@ def _with_range(medians: Seconds, in_rounds: Seconds) -> list[list[list[float]]]
 def run(args: argparse.Namespace) -> int:
     """Measure, print tables and write the report; return the exit status: 1 if anything went wrong."""
     found = find_sources(args.inputs or [str(resources.files("codec") / "data" / "coffee.png")], args.frames)
+    kinds = [kind for kind in CLASSES if any(source.kind == kind for source in found.sources)]
     failures = [*found.problems, *unknown(args.against or ())]
-    for line in failures:
-        batch.say(f"tcodec: {line}")
-    if not found.sources:
+    notes = [*found.notes, *(f"left out: {line}" for line in misplaced(args.against or (), kinds))]
+    for line in [*(f"tcodec: {failure}" for failure in failures), *([] if args.quiet else notes)]:
+        batch.say(line)
+    if not kinds:
         raise CodecError("there is nothing to time")
     args.output.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
@@ -183,21 +185,20 @@ def run(args: argparse.Namespace) -> int:
         "description": "CPU time on one thread; ratios are the speed of this codec by that of another",
         "command": shlex.join(["tcodec", *args.argv]),
         "environment": harness.environment(),
+        "failures": failures,
+        "notes": notes,
     }
-    for kind in CLASSES:
-        sources = [source for source in found.sources if source.kind == kind]
-        if sources:
-            document[kind] = _time(kind, sources, args)
-            failures += document[kind]["failures"]
+    for kind in kinds:
+        document[kind] = _time(kind, [source for source in found.sources if source.kind == kind], args)
     document = rounded(document)
     text = summary(document)
     write(args.output / "speed.json", to_json(document))
     write(args.output / "speed.md", text)
-    grown = {UNITS[kind]: _grown(document[kind]) for kind in CLASSES if kind in document and _grown(document[kind])}
+    grown = {UNITS[kind]: _grown(document[kind]) for kind in kinds if _grown(document[kind])}
     if grown:
         write(args.output / "scaling.png", scaling.draw(grown))
     print(to_json(document) if args.json else text, end="")
-    return batch.FAILED if failures else 0
+    return batch.FAILED if failures or any(document[kind]["failures"] for kind in kinds) else 0
 
 
 def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> dict[str, Any]:
@@ -298,4 +299,6 @@ def summary(document: dict[str, Any]) -> str:
                 parts += [scaling.table(_grown(record), unit)]
             parts += [f"left out: {line}" for line in record["left_out"]]
             parts += [f"failed: {line}" for line in record["failures"]]
+    parts += document["notes"]
+    parts += [f"failed: {line}" for line in document["failures"]]
     return "\n\n".join(parts) + "\n"

@@ -11,7 +11,7 @@ import pytest
 from PIL import AvifImagePlugin, Image, JpegImagePlugin
 
 from benchmarks import picture_codecs, video_codecs
-from benchmarks.codecs import NotInstalledError, choose, fingerprint, is_ours, known, unknown
+from benchmarks.codecs import NotInstalledError, choose, fingerprint, is_ours, known, misplaced, unknown
 from benchmarks.picture_codecs import Avif, Jpeg, Jpeg2000, JpegXl, ProgressiveJpeg, Tcodec, WebP
 from benchmarks.sources import CLIPS, PICTURES
 from benchmarks.video_codecs import GOP, X264, X265, FfmpegError, Mjpeg, Mpeg1, Mpeg2, Mpeg4, TcodecVideo
@@ -67,6 +67,19 @@ def test_names_that_select_nothing_are_named_with_those_that_are_known():
     assert line.startswith("no codec is called 'jpe'; known are tcodec-baseline, ")
     assert "h264-medium-crf" in line
     assert [is_ours(name) for name in ("tcodec", "tcodec-main", "tcodecs", "jpeg")] == [True, True, False, False]
+
+
+def test_names_of_another_kind_are_told_from_those_that_do_not_exist():
+    assert misplaced(["jpeg", "h264", "nobody"], ["pictures"]) == ["h264: not for pictures"]
+    assert misplaced(["jpeg", "h264", "nobody"], ["pictures", "clips"]) == []
+
+
+def test_an_older_pillow_has_no_avif_and_all_else(monkeypatch):
+    monkeypatch.setattr(picture_codecs.features, "version", lambda feature: None if feature == "avif" else "1.0")
+    chosen, left_out = choose(["avif", "webp"], PICTURES)
+    assert [codec.name for codec in chosen] == ["webp"]
+    assert len(left_out) == 2
+    assert not hasattr(picture_codecs, "AvifImagePlugin")
 
 
 def test_what_is_not_installed_is_left_out_and_named(monkeypatch):

@@ -81,6 +81,19 @@ def test_entropy_of_files_and_pictures(tcodec, folder, tmp_path):
     assert "| Y AC " in out.decode()
 
 
+def test_a_folder_is_all_that_can_be_looked_at_in_it(tcodec, folder, tmp_path):
+    (tmp_path / "a.tjpg").write_bytes(codec.encode_image(make_picture(16, 16)))
+    status, out, err = tcodec("entropy", tmp_path, "--json")
+    assert (status, list(json.loads(out)), err) == (0, [str(tmp_path / "a.tjpg")], [])
+    Image.fromarray(make_picture(16, 16, 4)).save(tmp_path / "b.png")
+    status, out, err = tcodec("entropy", tmp_path, "--json")
+    assert (status, list(json.loads(out))) == (0, [str(tmp_path / "a.tjpg"), str(tmp_path / "b.png")])
+    assert err == ["b: alpha is not compared"]
+    (tmp_path / "empty").mkdir()
+    status, out, err = tcodec("entropy", tmp_path / "empty")
+    assert (status, out, len(err)) == (1, b"", 1)
+
+
 def test_entropy_names_what_it_cannot_read(tcodec, folder, tmp_path):
     bad, torn = tmp_path / "bad.tjpg", tmp_path / "torn.tvid"
     bad.write_bytes(b"nothing")

@@ -181,6 +181,7 @@ def test_unknown_names_and_unreadable_inputs_are_named_and_the_rest_goes_on(tcod
     assert all(line.startswith(start) for line, start in zip(told, starts, strict=True))
     results = document(tmp_path / "out")
     assert results["failures"] == told
+    assert [line.removeprefix("failed: ") for line in out.decode().splitlines() if line.startswith("failed: ")] == told
     assert set(results["bd_rates"]["pictures"]) == {"psnr-y"}
 
 

@@ -65,8 +65,11 @@ def test_a_report_inside_of_the_folder_is_no_input(tmp_path):
     save(tmp_path / "x.png", make_picture(8, 8))
     save(tmp_path / "report" / "curves" / "x.png", make_picture(8, 8, seed=1))
     assert len(find_sources([str(tmp_path)]).sources) == 2
+    for mark in ("cells.jsonl", "speed.json"):
+        (tmp_path / "report" / mark).write_text("")
+        assert [source.name for source in find_sources([str(tmp_path)]).sources] == ["x"]
+        (tmp_path / "report" / mark).unlink()
     (tmp_path / "report" / "cells.jsonl").write_text("")
-    assert [source.name for source in find_sources([str(tmp_path)]).sources] == ["x"]
     assert len(find_sources([str(tmp_path / "report")]).sources) == 1  # unless it is what was asked for
 
 

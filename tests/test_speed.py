@@ -317,6 +317,16 @@ def broken(*_):
     raise BrokenProcessPool("a process was terminated")
 
 
+def test_what_is_left_out_is_said_and_kept(tmp_path, capsys):
+    Image.fromarray(make_picture(16, 24, 4)).save(tmp_path / "x.png")
+    arguments = ["--against", "h264", "--rounds", "1", "--sizes", "", "-o", str(tmp_path / "out"), "--json"]
+    assert program.main(["speed", str(tmp_path / "x.png"), *arguments]) == 0
+    captured = capsys.readouterr()
+    notes = ["x: alpha is not compared", "left out: h264: not for pictures"]
+    assert json.loads(captured.out)["notes"] == notes
+    assert captured.err.splitlines()[:2] == notes
+
+
 def test_a_codec_that_does_not_reach_our_rate_is_named(tmp_path, inputs, capsys):
     arguments = ["--against", "jpeg", "--rounds", "1", "--sizes", "", "-o", str(tmp_path), "--quiet", "-q", "100"]
     assert program.main(["speed", str(inputs / "one.png"), *arguments]) == 0
@@ -326,7 +336,9 @@ def test_a_codec_that_does_not_reach_our_rate_is_named(tmp_path, inputs, capsys)
 def test_bad_input_is_named(tmp_path, inputs, capsys):
     arguments = ["--against", "", "--rounds", "1", "--sizes", "", "--lengths", "", "-o", str(tmp_path), "--quiet"]
     assert program.main(["speed", str(tmp_path / "missing.png"), str(inputs / "one.png"), *arguments]) == 1
-    assert f"tcodec: {tmp_path / 'missing.png'}: " in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert f"tcodec: {tmp_path / 'missing.png'}: " in captured.err
+    assert f"failed: {tmp_path / 'missing.png'}: " in captured.out
     assert program.main(["speed", str(tmp_path / "missing.png"), *arguments]) == 1
     assert "there is nothing to time" in capsys.readouterr().err
     for wrong in (["--sizes", "0.1,x"], ["--sizes", "0"], ["--lengths", "0.5"], ["--lengths", "8,-1"]):
