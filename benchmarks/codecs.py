@@ -115,10 +115,11 @@ CLASSES: dict[Kind, type[AnyCodec]] = {PICTURES: PictureCodec, CLIPS: VideoCodec
 
 
 def known(kind: Kind) -> dict[str, AnyCodec]:
-    """Return all codecs of a kind by their names, in the order in which their modules have them: ours first."""
+    """Return all codecs of a kind by their names: ours first, then in the order in which they were defined."""
     for module in ("benchmarks.picture_codecs", "benchmarks.video_codecs"):
         importlib.import_module(module)
-    return {codec.name: codec for each in _concrete(CLASSES[kind]) for codec in each.variants()}
+    found = [codec for each in _concrete(CLASSES[kind]) for codec in each.variants()]
+    return {codec.name: codec for codec in sorted(found, key=lambda codec: not is_ours(codec.name))}
 
 
 def _concrete(parent: type[AnyCodec]) -> Iterator[type[AnyCodec]]:

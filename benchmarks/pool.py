@@ -25,7 +25,6 @@ PATIENCE = 5  # seconds, with a cluster that does not answer
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-
 _Told = tuple[Result | None, str]  # what a worker says: a result, or what went wrong
 
 

@@ -13,7 +13,6 @@ import codec
 from benchmarks import exact, harness, sizes, tuning, video_exact, video_seek
 from benchmarks.picture_codecs import Jpeg
 from codec import metrics, quantize
-from tests.footage import make_footage, write_y4m
 from tests.pictures import make_picture
 
 
@@ -40,16 +39,6 @@ def run(main, tmp_path, *arguments):
 
 def unmet(result):
     return [target["what"] for target in result["targets"] if not harness.Target(**target).met]
-
-
-@pytest.fixture(scope="module")
-def footage():
-    return make_footage(48, 64, 5)
-
-
-@pytest.fixture(scope="module")
-def clip(footage, tmp_path_factory):
-    return write_y4m(tmp_path_factory.mktemp("clips") / "wave.cif.y4m", footage)
 
 
 # The harness ------------------------------------------------------------------------------------------------

@@ -30,11 +30,6 @@ def named(codec):
     return getattr(codec, "name", "")
 
 
-@pytest.fixture(scope="module")
-def footage():
-    return make_footage(48, 64, 5)
-
-
 # Finding them -----------------------------------------------------------------------------------------------
 
 

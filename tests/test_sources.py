@@ -18,16 +18,6 @@ from tests.footage import RATE, equal, make_footage, write_y4m
 from tests.pictures import make_picture
 
 
-@pytest.fixture(scope="module")
-def footage():
-    return make_footage(48, 64, 5)
-
-
-@pytest.fixture(scope="module")
-def clip(footage, tmp_path_factory):
-    return write_y4m(tmp_path_factory.mktemp("clips") / "wave.cif.y4m", footage)
-
-
 def save(path, pixels, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **options)
