@@ -190,6 +190,9 @@ def summary(document: Mapping[str, Any]) -> str:
             names = _names(document, kind)
             others = [name for name in names if not is_ours(name)]
             count = harness.many(sum(source["kind"] == kind for source in document["sources"]), kind)
+            if len(names) == 1:
+                parts += [f"{count}: {names[0]} alone, and nothing to compare it with; results.csv has its points"]
+                continue
             parts += [f"BD-rate, mean of {count}: bits needed more (+) or less (-) for the same quality"]
             parts += [against(document, kind, (others or names)[0])]
             parts += [of_one(document, kind, name) for name in names if name not in others]

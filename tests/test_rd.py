@@ -240,6 +240,12 @@ def test_codecs_of_another_kind_are_said_to_be_left_out(tcodec, folder, tmp_path
     assert document(tmp_path)["left_out"] == ["h264: not for pictures"]
 
 
+def test_one_codec_alone_has_no_tables(tcodec, folder, tmp_path):
+    status, out, _ = tcodec("rd", folder / "wave.y4m", "--against", "", "-o", tmp_path)
+    assert status == 0
+    assert out.decode() == "1 clip: tcodec alone, and nothing to compare it with; results.csv has its points\n"
+
+
 def test_a_report_among_the_inputs_is_refused(tcodec, folder):
     status, _, err = tcodec("rd", folder, "-o", folder)
     assert status == 1
