@@ -20,7 +20,17 @@ from benchmarks.distortion import measure
 from benchmarks.harness import cpu_model
 from benchmarks.sources import Footage, Size, Source
 
-__all__ = ["Cell", "Row", "Setting", "bits_a_pixel", "child_cpu_seconds", "cpu_seconds", "key_of", "point"]
+__all__ = [
+    "Cell",
+    "Row",
+    "Setting",
+    "bits_a_pixel",
+    "child_cpu_seconds",
+    "clock_of",
+    "cpu_seconds",
+    "key_of",
+    "point",
+]
 
 Row = dict[str, Any]
 
@@ -115,7 +125,7 @@ def key_of(source: Source, setting: Setting, *parts: Any) -> str:
 
 def point(codec: AnyCodec, content: Any, quality: float, measures: Sequence[str]) -> Row:
     """Encode, decode and measure a picture or clip that is at hand: a point of a curve, as from `Cell.run`."""
-    clock = child_cpu_seconds if codec.outside else cpu_seconds
+    clock = clock_of(codec)
     with threadpool_limits(1):
         data, encoding = clock(codec.encode, content, quality)
         decoded, decoding = clock(codec.decode, data)
@@ -129,6 +139,11 @@ def point(codec: AnyCodec, content: Any, quality: float, measures: Sequence[str]
 def bits_a_pixel(files: Sequence[bytes], contents: Sequence[Any]) -> float:
     """Return the bits a pixel of all files together, of pictures or clips."""
     return 8 * sum(map(len, files)) / sum(Size.of(content).pixels for content in contents)
+
+
+def clock_of(codec: AnyCodec) -> Callable[..., tuple[Any, float]]:
+    """Return what times the work of a codec: `cpu_seconds`, or `child_cpu_seconds` if processes of its own do it."""
+    return child_cpu_seconds if codec.outside else cpu_seconds
 
 
 def cpu_seconds(

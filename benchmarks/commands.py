@@ -41,7 +41,7 @@ def add_rd(subparsers: Any) -> None:
         metavar="NAMES",
         help="psnr-rgb, psnr-y, ssim, ms-ssim, for videos psnr-yuv too, with commas (default: those that are usual)",
     )
-    parser.add_argument("--frames", type=batch.positive, metavar="N", help="only the first N frames of each video")
+    _add_frames(parser)
     parser.add_argument("--json", action="store_true", help="print what results.json holds, not tables")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -74,7 +74,7 @@ def add_entropy(subparsers: Any) -> None:
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a picture, video, .tjpg or .tvid file, or a folder")
     _add_quality(parser)
-    parser.add_argument("--frames", type=batch.positive, metavar="N", help="only the first N frames of each video")
+    _add_frames(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object with a record for each input")
     parser.set_defaults(run=_run_entropy)
 
@@ -105,7 +105,7 @@ def add_speed(subparsers: Any) -> None:
     parser.add_argument(
         "--rounds", type=batch.positive, default=5, metavar="N", help="how often everything is timed (default: 5)"
     )
-    parser.add_argument("--frames", type=batch.positive, metavar="N", help="only the first N frames of each video")
+    _add_frames(parser)
     parser.add_argument(
         "--sizes",
         type=_numbers,
@@ -127,6 +127,10 @@ def add_speed(subparsers: Any) -> None:
 def _names(text: str) -> list[str]:
     """Read names with commas between them, for argparse."""
     return [name for part in text.split(",") if (name := part.strip())]
+
+
+def _add_frames(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=batch.positive, metavar="N", help="only the first N frames of each video")
 
 
 def _add_quality(parser: argparse.ArgumentParser) -> None:

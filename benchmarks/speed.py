@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from benchmarks import harness, scaling
-from benchmarks.cells import bits_a_pixel, child_cpu_seconds, cpu_seconds
+from benchmarks.cells import bits_a_pixel, clock_of
 from benchmarks.codecs import CLASSES, AnyCodec, choose, known, misplaced, unknown
 from benchmarks.matching import match_rate
 from benchmarks.results import rounded, to_json, write
@@ -87,17 +87,19 @@ class Entrant:
     Raises
     ------
     Exception
-        Whatever the codec raises: it is tried out here, which also loads and caches what is needed later.
+        Whatever the codec raises: it is tried out here on all of them, which also loads and caches what it needs later.
     """
 
     def __init__(self, codec: AnyCodec, quality: float, contents: Sequence[Any]) -> None:
         self.codec, self.quality, self.contents = codec, quality, contents
-        self.rate = bits_a_pixel([codec.encode(content, quality) for content in contents], contents)
+        files = []
+        for content in contents:
+            files.append(codec.encode(content, quality))
+            codec.play(files[-1])
+        self.rate = bits_a_pixel(files, contents)
         if codec.outside:
             one = contents[0]._replace(frames=contents[0].frames[:1])
             self.start: Seconds = np.median([self._seconds(one) for _ in range(STARTS)], axis=0)
-        else:
-            self._seconds(contents[0])
 
     def run(self, index: int) -> Seconds:
         """Return the CPU time of encoding and decoding one of the contents, without that of starting a program."""
@@ -109,7 +111,7 @@ class Entrant:
         return np.maximum(seconds, 1e-6)
 
     def _seconds(self, content: Any) -> Seconds:
-        clock = child_cpu_seconds if self.codec.outside else cpu_seconds
+        clock = clock_of(self.codec)
         data, encoding = clock(self.codec.encode, content, self.quality)
         decoded, decoding = clock(self.codec.decode, data)
         del decoded  # or the next codec would be timed with this one's memory still in use
@@ -123,11 +125,10 @@ def entrants(codecs: Sequence[AnyCodec], contents: Sequence[Any], quality: float
     failures = []
     for rival in rivals:
         try:
-            ends = {
-                q: bits_a_pixel([rival.encode(contents[0], q)], contents[:1])
-                for q in rival.ladder[:: len(rival.ladder) - 1]
-            }
-            found.append(Entrant(rival, match_rate(rival, contents, found[0].rate, ends)[0], contents))
+            ends = (rival.ladder[0], rival.ladder[-1])
+            rates = {end: bits_a_pixel([rival.encode(contents[0], end)], contents[:1]) for end in ends}
+            matching, _ = match_rate(rival, contents, found[0].rate, rates)
+            found.append(Entrant(rival, matching, contents))
         except Exception as error:  # whatever a library raises concerns this codec only
             failures.append(f"{rival.name}: {type(error).__name__}: {batch.explain(error)}")
     return found, failures
@@ -220,10 +221,10 @@ def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> di
     inside = [each for each in taking_part if not each.codec.outside]
     grown, more = _grow(sources, inside, sizes, bar=not args.quiet)
     failures += more
-    for line in [f"tcodec: {each}" for each in failures] + [f"left out: {each}" for each in left_out] * (
-        not args.quiet
-    ):
-        batch.say(line)
+    for line in failures:
+        batch.say(f"tcodec: {line}")
+    for line in [] if args.quiet else left_out:
+        batch.say(f"left out: {line}")
     return {
         "sources": [source.name for source in sources],
         "megapixels": sum(Size.of(each).pixels for each in contents) / 1e6,

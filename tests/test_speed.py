@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import memory, scaling, speed
+from benchmarks import cells, memory, scaling, speed
 from benchmarks.cells import bits_a_pixel
 from benchmarks.matching import match_rate
 from benchmarks.picture_codecs import Jpeg, Tcodec
@@ -18,7 +18,7 @@ from benchmarks.stage_times import shares
 from benchmarks.video_codecs import Mpeg2, TcodecVideo
 from bitstreams import bits
 from codec import blocks, program
-from tests.footage import Coarse, CoarsePicture, make_footage, write_y4m
+from tests.footage import Broken, Coarse, CoarsePicture, make_footage, write_y4m
 from tests.pictures import make_picture
 
 
@@ -71,7 +71,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(speed, "cpu_seconds", clock.cpu_seconds)
+    monkeypatch.setattr(cells, "cpu_seconds", clock.cpu_seconds)
     return clock
 
 
@@ -121,9 +121,9 @@ def test_the_start_of_a_program_is_not_counted(monkeypatch):
         return content, 0.5 + 0.02 * count
 
     footage, counts = make_footage(16, 16, 101), []
-    monkeypatch.setattr(speed, "child_cpu_seconds", seconds)
+    monkeypatch.setattr(cells, "child_cpu_seconds", seconds)
     assert speed.Entrant(Mpeg2(), 9, [footage]).run(0) == pytest.approx([2.02, 2.02])  # as many frames without it
-    monkeypatch.setattr(speed, "cpu_seconds", seconds)
+    monkeypatch.setattr(cells, "cpu_seconds", seconds)
     assert speed.Entrant(Coarse(), 9, [footage]).run(0) == pytest.approx([2.52, 2.52])
 
 
@@ -304,6 +304,12 @@ def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys, monk
     assert f"tcodec: {failure}" in captured.err
     assert " 0x" not in failure  # of something in ffmpeg's memory
     assert "no codec is called 'nobody'" in captured.err
+
+
+def test_a_codec_that_fails_on_a_later_picture_is_named_too(pictures):
+    entrants, failures = speed.entrants([Tcodec(), Broken()], pictures, 30)  # it fails on the second
+    assert [entrant.codec.name for entrant in entrants] == ["tcodec-baseline"]
+    assert failures == ["broken: UnpicklableError: a library said a code"]
 
 
 def test_a_process_that_dies_at_a_size_is_named(tmp_path, inputs, capsys, monkeypatch):
