@@ -1,8 +1,10 @@
-"""`tcodec entropy`: the Shannon bound, the Huffman bits and the bytes of files, side by side.
+"""`tcodec entropy`: the Shannon bound, the bits of code words and the bytes of files, side by side.
 
 A symbol of probability p is worth -log2 p bits, and the mean of that, the entropy, is what no code of single symbols
-gets below (`bitstreams.entropy`). Beside it stand the bits of the Huffman words that the file has in its place. Signs
-and mantissas have no statistics worth a code, and tables and the container no bound: they are counted as they are.
+gets below (`bitstreams.entropy`). Beside it stand the bits that the file has in its place: Huffman words are above the
+bound, and symbols coded in contexts (the main profile's) below it, since what is around a symbol tells more than how
+often it occurs. Signs and mantissas have no statistics worth a code, and tables and the container no bound: they are
+counted as they are.
 
 Pictures and clips are shown before and after quantisation. "Before" is a file whose steps are all 1, with plain
 rounding: coefficients as whole numbers, which is all that the samples had. A .tjpg or .tvid file is shown as it is;
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import codec
 from benchmarks import harness
@@ -30,24 +33,27 @@ from bitstreams.errors import CodecError
 from bitstreams.symbols import HuffmanDecoder
 from codec import video
 from codec.commands import batch, streams
+from codec.main_trace import MainPlaneTrace
 from codec.syntax import KINDS
+from codec.trace import PlaneTrace
 
 __all__ = ["Part", "View", "run", "view_content", "view_file"]
 
 CODED = {".tjpg", ".tvid"}
+CODED_AS = ("code words", "symbols")  # what a ledger calls the bits of symbols
 FINEST = 100  # the quality at which all steps are 1
 
 
 class Part(NamedTuple):
-    """Symbols of a kind: how many there are, what they are worth, and what their code words take, in bits."""
+    """Symbols of a kind: how many there are, what they are worth, and what the file takes for them, in bits."""
 
     symbols: int
     bound: float
-    huffman: int
+    coded: int
 
-    def plus(self, symbols: int, bound: float, huffman: int) -> Part:
+    def plus(self, symbols: int, bound: float, coded: int) -> Part:
         """Return this part with more symbols."""
-        return Part(self.symbols + symbols, self.bound + bound, self.huffman + huffman)
+        return Part(self.symbols + symbols, self.bound + bound, self.coded + coded)
 
 
 class View(NamedTuple):
@@ -82,28 +88,35 @@ class View(NamedTuple):
         return sum(part.bound for part in self.parts.values()) + self.plain
 
     @property
-    def huffman(self) -> int:
-        """What all code words and plain bits take."""
-        return sum(part.huffman for part in self.parts.values()) + self.plain
+    def coded(self) -> int:
+        """What all symbols and plain bits take."""
+        return sum(part.coded for part in self.parts.values()) + self.plain
 
 
 def view_picture(data: bytes) -> View:
-    """Look at a `.tjpg` file of the baseline profile."""
+    """Look at a `.tjpg` file of the main or the baseline profile."""
     trace = codec.trace_image(data)
     parts: dict[str, Part] = {}
     bits = trace.ledger.by(1)
-    for planes in (("Y",), ("Cb", "Cr"), ("A",)):  # that share their codes
+    for planes in (("Y",), ("Cb", "Cr"), ("A",)):  # that the baseline profile has the same codes for
         own = [trace.planes[name] for name in planes if name in trace.planes]
-        for kind, symbols in (("DC", [p.dc_sizes for p in own]), ("AC", [p.ac_symbols for p in own])):
+        for kind in ("DC", "AC"):
             if own:
-                every = np.concatenate(symbols)
-                words = sum(trace.ledger.bits[name, f"{kind} code words"] for name in planes)
-                parts[f"{' '.join(planes)} {kind}"] = Part(every.size, entropy_bits(every), words)
+                every = np.concatenate([_symbols(plane, kind) for plane in own])
+                taken = sum(trace.ledger.bits[name, f"{kind} {word}"] for name in planes for word in CODED_AS)
+                parts[f"{' '.join(planes)} {kind}"] = Part(every.size, entropy_bits(every), taken)
     plain = bits["signs"] + bits["mantissas"]
-    rest = 8 * len(data) - plain - sum(part.huffman for part in parts.values())
+    rest = 8 * len(data) - plain - sum(part.coded for part in parts.values())
     frequencies = [plane.levels.reshape(-1, 64).T for plane in trace.planes.values()]
     levels = sum(entropy_bits(each) for plane in frequencies for each in plane)
     return View(parts, plain, rest, levels, len(data), trace.header.width * trace.header.height)
+
+
+def _symbols(plane: PlaneTrace | MainPlaneTrace, kind: str) -> NDArray[np.uint8]:
+    """Return the symbols of a kind of a plane."""
+    if kind == "AC":
+        return plane.ac_symbols
+    return plane.dc_symbols if isinstance(plane, MainPlaneTrace) else plane.dc_sizes
 
 
 def view_video(data: bytes) -> View:
@@ -123,7 +136,7 @@ def view_video(data: bytes) -> View:
                 parts[kind] = parts[kind].plus(*found)
     if header is None:
         raise CodecError("the header is missing")
-    rest = 8 * len(data) - plain - sum(part.huffman for part in parts.values())
+    rest = 8 * len(data) - plain - sum(part.coded for part in parts.values())
     return View(parts, plain, rest, None, len(data), frames * header.format.width * header.format.height)
 
 
@@ -137,7 +150,7 @@ def view_content(content: Pixels | Footage, quality: float) -> dict[str, View]:
             files.append(file.getvalue())
         views = [view_video(data) for data in files]
     else:
-        before = codec.encode_image(content, FINEST, tune="psnr", without={"deadzone"})
+        before = codec.encode_image(content, FINEST, tune="psnr", without={"rdoq"})
         views = [view_picture(data) for data in (before, codec.encode_image(content, quality))]
     return dict(zip(("before", f"quality {quality:g}"), views, strict=True))
 
@@ -152,7 +165,7 @@ def table(views: Mapping[str, View]) -> str:
     """Lay views out side by side: numbers of symbols, bounds, bits, and how far above the bound they are."""
     header = ["bits"]
     for name in views:
-        header += [f"{name}: symbols", "Shannon", "Huffman", "above"]
+        header += [f"{name}: symbols", "Shannon", "coded", "above"]
     columns = [_column(view) for view in views.values()]
     labels = dict.fromkeys(label for column in columns for label in column)
     return harness.table(header, [[label, *(cell for column in columns for cell in column[label])] for label in labels])
@@ -170,10 +183,10 @@ def _column(view: View) -> dict[str, list[str]]:
             f"{bits / bound - 1:+.1%}" if both else "",  # type: ignore[operator]
         ]
 
-    rows = {kind: cells(part.bound, part.huffman, f"{part.symbols:,}") for kind, part in view.parts.items()}
+    rows = {kind: cells(part.bound, part.coded, f"{part.symbols:,}") for kind, part in view.parts.items()}
     rows |= {
         "signs, mantissas": cells(view.plain, view.plain),
-        "all of these": cells(view.bound, view.huffman),
+        "all of these": cells(view.bound, view.coded),
         "tables, container": cells(None, view.rest),
         "file": cells(view.bound, 8 * view.size),
         "bytes of the file": cells(None, view.size),

@@ -15,8 +15,7 @@ from PIL import __version__ as pillow_version
 import codec
 from benchmarks.codecs import NotInstalledError, PictureCodec, fingerprint
 from benchmarks.sources import Pixels
-from codec.baseline import TUNES
-from codec.image import DEFAULT_TUNE, optional_stages
+from codec.image import DEFAULT_PROFILE, DEFAULT_TUNE, optional_stages
 from codec.profiles import find_profile, profile_names
 
 __all__ = ["Avif", "Jpeg", "Jpeg2000", "JpegXl", "ProgressiveJpeg", "Tcodec", "WebP"]
@@ -40,7 +39,7 @@ class Tcodec(PictureCodec):
     grain = 0.01
 
     def __init__(
-        self, profile: str = "baseline", tune: str = DEFAULT_TUNE, without: Collection[str] = (), **options: Any
+        self, profile: str = DEFAULT_PROFILE, tune: str = DEFAULT_TUNE, without: Collection[str] = (), **options: Any
     ) -> None:
         self.options = {"profile": profile, "tune": tune, "without": frozenset(without), **options}
         named = ["tcodec", profile, *([tune] if tune != DEFAULT_TUNE else []), *map(str, options.values())]
@@ -49,8 +48,11 @@ class Tcodec(PictureCodec):
     @classmethod
     def variants(cls) -> Iterable[Tcodec]:
         """Return each profile that is installed, tuned for each measure, the default first."""
-        tunes = sorted(TUNES, key=lambda tune: tune != DEFAULT_TUNE)
-        return [cls(profile, tune) for profile in profile_names() for tune in tunes]
+        return [
+            cls(profile, tune)
+            for profile in profile_names()
+            for tune in sorted(find_profile(profile).TUNES, key=lambda tune: tune != DEFAULT_TUNE)
+        ]
 
     def ablated(self) -> dict[str, tuple[str, Tcodec]]:
         """Return each stage that can be left out: what there is without it, and the codec without it."""

@@ -48,7 +48,7 @@ class Difference:
 
 def compare(name: str, photo: Pixels, quality: int) -> Difference:
     """Encode and decode a photo with both codecs."""
-    ours, jpeg = Tcodec(tables="jpeg"), Jpeg()
+    ours, jpeg = Tcodec("baseline", tables="jpeg"), Jpeg()
     file, jpeg_file = ours.encode(photo, quality), jpeg.encode(photo, quality)
     decoded, jpeg_decoded = ours.decode(file), jpeg.decode(jpeg_file)
     rgb, luma = (psnr(photo, decoded) - psnr(photo, jpeg_decoded) for psnr in (metrics.psnr, metrics.psnr_y))

@@ -115,7 +115,7 @@ class Bench:
     def rates(self, name: str, table: quantize.Table) -> Rates:
         """Return the BD-rates with a table in the place of the one of that name."""
         with patch.dict(quantize.TABLES, {name: table}):
-            drawn = [draw(Tcodec(tables=name), photo, QUALITIES) for photo in self.photos]
+            drawn = [draw(Tcodec("baseline", tables=name), photo, QUALITIES) for photo in self.photos]
         pairs = list(zip(self.anchors, drawn, strict=True))
         return {measure: mean(bd_rate(*pair, measure) for pair in pairs) for measure in MEASURES}
 

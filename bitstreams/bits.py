@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from bitstreams.errors import FormatError, TruncatedError
 
 __all__ = [
+    "FieldReader",
     "pack",
     "pack_fixed",
     "pack_plain",
@@ -140,19 +141,45 @@ def unpack(data: bytes, lengths: ArrayLike, at: int = 0) -> NDArray[np.uint32]:
     TruncatedError
         If the fields need more bits than `data` has.
     """
-    length = np.asarray(lengths).astype(np.uint32)
-    total = int(length.sum(dtype=np.int64))
-    if total > 8 * len(data) - at:
-        raise TruncatedError(f"bit fields need {total} bits, {8 * len(data) - at} are left")
-    data = data[at >> 3 : (at + total + 7) >> 3]
-    start = np.cumsum(length, dtype=np.uint32) - length + np.uint32(at & 7)
-    # The four bytes from every byte on, as overlapping words: a field of up to 25 bits lies inside one.
-    byte = np.frombuffer(data + bytes(4), np.uint8).astype(np.uint32)
-    words = byte[:-3] << 24 | byte[1:-2] << 16 | byte[2:-1] << 8 | byte[3:]
-    field = words.take(start >> np.uint32(3))
-    field <<= start & np.uint32(7)
-    # NumPy defines a shift by the whole width as 0, so empty fields need no special case.
-    return np.right_shift(field, np.uint32(32) - length, out=field)
+    return FieldReader(data, at).read(lengths)
+
+
+class FieldReader:
+    """Reads bit fields piece by piece.
+
+    Parameters
+    ----------
+    data : bytes
+        What holds the fields, less than 512 MiB.
+    at : int
+        Index of the first bit.
+
+    Attributes
+    ----------
+    at : int
+        Index of the next bit.
+    """
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.at, self._end = at, 8 * len(data)
+        # The four bytes from every byte on, as overlapping words: a field of up to 25 bits lies inside one.
+        byte = np.frombuffer(data + bytes(4), np.uint8).astype(np.uint32)
+        self._words = byte[:-3] << 24 | byte[1:-2] << 16 | byte[2:-1] << 8 | byte[3:]
+
+    def read(self, lengths: ArrayLike) -> NDArray[np.uint32]:
+        """Read fields of (N,) lengths in [0, 25], or raise TruncatedError."""
+        length = np.asarray(lengths).astype(np.uint32)
+        end = np.cumsum(length, dtype=np.uint64)
+        total = int(end[-1]) if end.size else 0
+        if total > self._end - self.at:
+            raise TruncatedError(f"bit fields need {total} bits, {self._end - self.at} are left")
+        start = end.astype(np.uint32) - length
+        start += np.uint32(self.at)
+        self.at += total
+        field = self._words.take(start >> np.uint32(3))
+        field <<= start & np.uint32(7)
+        # NumPy defines a shift by the whole width as 0, so empty fields need no special case.
+        return np.right_shift(field, np.uint32(32) - length, out=field)
 
 
 def pack_fixed(values: ArrayLike, width: int) -> bytes:

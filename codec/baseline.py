@@ -12,7 +12,7 @@ The parameters in a file's header are 3 bytes: the number of the table of steps 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import ClassVar, NamedTuple
@@ -73,6 +73,9 @@ class Baseline:
         "tables": "JPEG's own steps, those of Annex K",
         "deadzone": "plain rounding to the nearest level",
     }
+    TUNES: ClassVar[Mapping[str, str]] = TUNES
+    STRIP: ClassVar[int] = 1 << 19  # enough lanes for the entropy decoder, and little enough to lose
+    PIXELS_A_BYTE: ClassVar[int] = 64 * 4  # a block takes two bits, a code word for DC and one for the end of its AC
 
     channels: int
     subsampled: bool
@@ -87,12 +90,16 @@ class Baseline:
         subsampled: bool,
         quality: float,
         tune: str,
-        tables: str | None,
+        *,
+        tables: str | None = None,
+        effort: int | None = None,
         without: Collection[str] = (),
     ) -> Baseline:
         """Choose the stages for an encoder: `tables` overrides what `tune` would choose, `without` leaves some out."""
         if tune not in TUNES:
             raise CodecError(f"unknown tune {tune!r}; known are {', '.join(TUNES)}")
+        if effort is not None:
+            raise CodecError("the baseline profile knows only one effort")
         if tables is not None and tables not in TABLES:
             raise CodecError(f"unknown tables {tables!r}; known are {', '.join(TABLES)}")
         chosen = tables or TUNES[tune]

@@ -18,7 +18,18 @@ and the same result everywhere.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_luma", "chroma_offsets", "gray_to_rgb", "rgb_to_gray", "rgb_to_ycbcr", "upsample", "ycbcr_to_rgb"]
+__all__ = [
+    "add_luma",
+    "chroma_offsets",
+    "double",
+    "gray_to_rgb",
+    "halve",
+    "luma_chroma",
+    "rgb_to_gray",
+    "rgb_to_ycbcr",
+    "upsample",
+    "ycbcr_to_rgb",
+]
 
 RED, GREEN, BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)  # ITU-R BT.601, 2.5.1
 CR_TO_RED, CB_TO_BLUE = np.float32(1.402), np.float32(1.772)  # 2 (1 - 0.299) and 2 (1 - 0.114)
@@ -58,6 +69,12 @@ def rgb_to_ycbcr(
     y, cb, cr : (...) float32 arrays
         Whole numbers in [-128, 128].
     """
+    y, cb, cr = luma_chroma(rgb)
+    return np.rint(y, out=y), np.rint(cb, out=cb), np.rint(cr, out=cr)
+
+
+def luma_chroma(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Convert RGB samples to luma and chroma without rounding them: (..., 3) uint8 to three (...) float32."""
     red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
     y = red * RED
     green *= GREEN
@@ -68,7 +85,7 @@ def rgb_to_ycbcr(
     red -= y
     red *= 1 / CR_TO_RED
     y -= CENTRE
-    return np.rint(y, out=y), np.rint(blue, out=blue), np.rint(red, out=red)
+    return y, blue, red
 
 
 def ycbcr_to_rgb(y: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -112,6 +129,20 @@ def chroma_offsets(cb: NDArray[np.float32], cr: NDArray[np.float32]) -> NDArray[
     return np.rint(offsets, out=offsets).astype(np.int16)
 
 
+def halve(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Halve both sides of a plane, each of them even: (H, W) to (H / 2, W / 2).
+
+    Of four samples in a row the new one, in their middle, takes -1/8, 5/8, 5/8, -1/8: what `upsample` makes of it is
+    then closer to the plane than with the mean of two. Beyond the edge lies the edge again.
+    """
+    return np.ascontiguousarray(_halve_rows(_halve_rows(plane).T).T)
+
+
+def _halve_rows(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    wide = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
+    return (np.float32(5) * (wide[1:-1:2] + wide[2::2]) - wide[:-2:2] - wide[3::2]) / np.float32(8)
+
+
 def upsample(planes: NDArray[np.int16], first: int = 0, last: int | None = None) -> NDArray[np.int16]:
     """Double both sides of planes, with the triangle filter (libjpeg's "fancy upsampling", jdsample.c).
 
@@ -144,6 +175,12 @@ def upsample(planes: NDArray[np.int16], first: int = 0, last: int | None = None)
     np.add(near[:, :-1], wide[:, 1:], out=tall[:, 1:-1:2])
     tall[:, 0], tall[:, -1] = 4 * wide[:, 0], 4 * wide[:, -1]
     return tall[:, 2 * (first - top) : 2 * (last - top)]
+
+
+def double(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Upsample a plane of samples: (H, W) to (2 H, 2 W), rounded to halves before and clipped at 511."""
+    halves = np.clip(np.rint(2 * samples), -(LARGEST // 16), LARGEST // 16).astype(np.int16)
+    return upsample(halves[None])[0].astype(np.float32) / 32
 
 
 def add_luma(luma: NDArray[np.float32], offsets: NDArray[np.int16] | None, out: NDArray[np.uint8]) -> None:

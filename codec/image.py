@@ -4,7 +4,8 @@
     decode   chunks -> strips -> pixels
 
 A strip is a band of rows, coded on its own: memory stays bounded however large the picture is, and damage to a strip
-leaves the others. What happens inside one is the profile's: read `codec.baseline` next.
+leaves the others. What happens inside one is the profile's: read `codec.baseline` next, JPEG's stages, and then
+`codec.main`, where each of them is done better.
 
 The file is a container of kind TJP (`bitstreams.chunks`) with these chunks, in this order:
 
@@ -38,6 +39,7 @@ from codec.profiles import Profile, find_profile
 from codec.stages import Stages, check_without
 
 __all__ = [
+    "DEFAULT_PROFILE",
     "DEFAULT_QUALITY",
     "DEFAULT_TUNE",
     "SIZE_LIMIT",
@@ -56,9 +58,9 @@ FIXED = struct.Struct(">IIBBBIB")
 INDEX = struct.Struct(">I")
 
 DEFAULT_QUALITY = 75.0  # libjpeg's
+DEFAULT_PROFILE = "main"  # see README: half the bytes, for more time than most notice
 DEFAULT_TUNE = "ms-ssim"  # see README: what a person sees follows it far closer than PSNR
 SIZE_LIMIT = 1 << 28  # pixels that a decoder accepts if not told otherwise: 268 megapixels, 805 MB of RGB
-STRIP = 1 << 19  # pixels in an encoder's strip: enough lanes for the entropy decoder, and little enough to lose
 LARGEST_STRIP = 1 << 22  # pixels that a strip may have: it bounds the memory of a decoder, and the width of a picture
 MISSING = 128  # gray level of rows that could not be recovered
 
@@ -138,7 +140,7 @@ class Header:
         return cls(width, height, channels, bool(sampling), rows, profile, stages)
 
 
-def optional_stages(profile: str = "baseline") -> Stages:
+def optional_stages(profile: str = DEFAULT_PROFILE) -> Stages:
     """Return the stages of a profile that can be left out, and what there is without each (`codec.stages`)."""
     return {**STAGES, **find_profile(profile).STAGES}
 
@@ -148,7 +150,8 @@ def encode_image(
     quality: float = DEFAULT_QUALITY,
     *,
     yuv: str = "420",
-    profile: str = "baseline",
+    profile: str = DEFAULT_PROFILE,
+    effort: int | None = None,
     tune: str = DEFAULT_TUNE,
     tables: str | None = None,
     without: Collection[str] = (),
@@ -166,11 +169,13 @@ def encode_image(
     yuv : {"420", "444", "400"}
         Chroma at half resolution, at full resolution, or none: "400" codes luma alone, and gives a gray picture.
     profile : str
-        Name of a profile.
+        Name of a profile: "main" for small files, "baseline" for JPEG's stages and speed, or another that is installed.
+    effort : int, optional
+        In [1, 9]: how hard to try, time for size. The baseline profile has no choice.
     tune : {"ms-ssim", "psnr"}
         What the quantiser is made for: what a person sees, or the mean square error.
     tables : {"jpeg", "flat", "sloped"}, optional
-        Quantiser tables, instead of those of `tune`; "jpeg" is Annex K with plain rounding.
+        Of the baseline profile: quantiser tables, instead of those of `tune`; "jpeg" is Annex K with plain rounding.
     without : collection of str
         Stages to leave out, names from `optional_stages`: to see what they are worth.
     icc, exif : bytes, optional
@@ -179,7 +184,7 @@ def encode_image(
     Returns
     -------
     bytes
-        A `.tjpg` file, the same on every machine.
+        A `.tjpg` file, which decodes to the same pixels on every machine.
 
     Raises
     ------
@@ -201,8 +206,10 @@ def encode_image(
     height, width, channels = pixels.shape
     without = check_without(without, optional_stages(profile))
     subsampled = yuv == "420" and channels >= 3 and "subsampling" not in without
-    stages = find_profile(profile).choose(channels, subsampled, quality, tune, tables, without - set(STAGES))
-    rows = max(1, STRIP // (width * stages.macroblock)) * stages.macroblock
+    stages = find_profile(profile).choose(
+        channels, subsampled, quality, tune, tables=tables, effort=effort, without=without - set(STAGES)
+    )
+    rows = max(1, stages.STRIP // (width * stages.macroblock)) * stages.macroblock
     if rows * width > LARGEST_STRIP:
         raise UnsupportedError(
             f"a picture {width} pixels wide; the limit is {LARGEST_STRIP // stages.macroblock}: cut or turn it"
@@ -373,8 +380,7 @@ def _check_size(header: Header, size: int, size_limit: int, complete: bool) -> N
             f"{header.width} x {header.height} pixels{blocks_too} are over the limit of {size_limit}; "
             "raise it with size_limit= (--size-limit on the command line)"
         )
-    # A block takes at least two bits, one code word for DC and one for the end of its AC.
-    if complete and header.width * header.height > 64 * 4 * size:
+    if complete and header.width * header.height > header.stages.PIXELS_A_BYTE * size:
         raise TruncatedError(f"{header.width} x {header.height} pixels do not fit into {size} bytes")
 
 

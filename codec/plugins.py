@@ -45,7 +45,7 @@ NAME = "TJPG"
 EXTENSION, VIDEO_EXTENSION = ".tjpg", ".tvid"
 SIGNATURE, VIDEO_SIGNATURE = signature(KIND), signature(VIDEO_KIND)
 MODES = ("L", "LA", "RGB", "RGBA")  # Pillow's names for 1 to 4 channels
-OPTIONS = ("quality", "yuv", "profile", "tune", "tables")  # of `encode_image`, for `image.save`
+OPTIONS = ("quality", "yuv", "profile", "effort", "tune", "tables")  # of `encode_image`, for `image.save`
 
 
 def register() -> None:
@@ -296,9 +296,9 @@ class TjpgDecoder(ImageFile.PyDecoder):
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write what `image.save` was called on.
 
-    Options are quality, yuv, profile, tune and tables, as in `encode_image`, icc_profile and exif. The latter two are
-    by default those of the file that the picture was opened from; `None` and `b""` leave them out. As with Pillow's
-    own plugins, options that are not known are ignored.
+    Options are quality, yuv, profile, effort, tune and tables, as in `encode_image`, icc_profile and exif. The latter
+    two are by default those of the file that the picture was opened from; `None` and `b""` leave them out. As with
+    Pillow's own plugins, options that are not known are ignored.
     """
     if image.mode not in MODES:
         raise OSError(f"cannot write mode {image.mode} as {NAME}; convert the picture to one of {', '.join(MODES)}")

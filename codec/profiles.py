@@ -1,7 +1,7 @@
 """Profiles: which stages a file was made with.
 
-A file names its profile. This package brings `baseline`; another package adds one of its own with an entry point in
-the group `tcodec.profiles`, so that a decoder down here can use it without importing it:
+A file names its profile. This package brings `main` and `baseline`; another package adds one of its own with an entry
+point in the group `tcodec.profiles`, so that a decoder down here can use it without importing it:
 
     [project.entry-points."tcodec.profiles"]
     mine = "my_package.my_module:MyProfile"
@@ -9,16 +9,17 @@ the group `tcodec.profiles`, so that a decoder down here can use it without impo
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.errors import UnsupportedError
 from codec.baseline import Baseline
+from codec.main import Main
 from codec.stages import Stages
 
 __all__ = ["Profile", "find_profile", "profile_names"]
@@ -27,15 +28,24 @@ GROUP = "tcodec.profiles"
 
 
 class Profile(Protocol):
-    """What an image's pipeline needs of a profile; `Baseline` describes each method.
+    """What an image's pipeline needs of a profile; `codec.baseline.Baseline` describes each method.
 
     Attributes
     ----------
     STAGES : mapping of str to str
         Its optional stages (`codec.stages`).
+    TUNES : mapping of str
+        What its pictures can be made good at, and how.
+    STRIP : int
+        Pixels of the strips that an encoder makes.
+    PIXELS_A_BYTE : int
+        More than a file can hold.
     """
 
     STAGES: ClassVar[Stages]
+    TUNES: ClassVar[Mapping[str, Any]]
+    STRIP: ClassVar[int]
+    PIXELS_A_BYTE: ClassVar[int]
 
     @classmethod
     def choose(
@@ -44,7 +54,9 @@ class Profile(Protocol):
         subsampled: bool,
         quality: float,
         tune: str,
+        *,
         tables: str | None,
+        effort: int | None,
         without: Collection[str],
     ) -> Profile: ...
 
@@ -61,16 +73,19 @@ class Profile(Protocol):
     def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None: ...
 
 
+OWN: dict[str, type[Profile]] = {"main": Main, "baseline": Baseline}
+
+
 def profile_names() -> list[str]:
     """Return the names of all profiles that are installed, this package's own first."""
-    return ["baseline", *sorted(entry_points(group=GROUP).names - {"baseline"})]
+    return [*OWN, *sorted(entry_points(group=GROUP).names - set(OWN))]
 
 
 @cache
 def find_profile(name: str) -> type[Profile]:
     """Return the profile of a name, or raise UnsupportedError."""
-    if name == "baseline":
-        return Baseline
+    if name in OWN:
+        return OWN[name]
     found = entry_points(group=GROUP)
     if name not in found.names:
         raise UnsupportedError(f"unknown profile {name!r}; known are {', '.join(profile_names())}")

@@ -6,9 +6,9 @@ file's size. It is meant for looking at, not for speed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,21 @@ from codec import color, quantize
 from codec.baseline import Baseline, Group
 from codec.coefficients import Coded
 from codec.image import INDEX, SIZE_LIMIT, Header, decode_image, read_strips
+from codec.main import Main
+from codec.main_trace import MainPlaneTrace, trace_strip
 from codec.scan import EOB, ZIGZAG
 
 __all__ = ["PlaneTrace", "Trace", "trace_image"]
 
 Number = TypeVar("Number", bound=np.number)
+AnyPlane = TypeVar("AnyPlane", "PlaneTrace", MainPlaneTrace)
 
 
 @dataclass(frozen=True)
 class PlaneTrace:
-    """What decoding made of one plane, all strips together, with the padding of each strip to whole macroblocks.
+    """What decoding made of one plane of the baseline profile.
+
+    All strips are together, with the padding of each strip to whole macroblocks.
 
     Attributes
     ----------
@@ -67,8 +72,8 @@ class Trace:
     Attributes
     ----------
     header : Header
-    planes : dict of str to PlaneTrace
-        By name: Y, Cb, Cr, A, those that the picture has.
+    planes : dict of str to PlaneTrace or MainPlaneTrace
+        By name: Y, Cb, Cr, A, those that the picture has; which of the two is the profile's.
     pixels : (H, W) or (H, W, C) uint8 array
         As from `decode_image`.
     ledger : Ledger
@@ -76,7 +81,7 @@ class Trace:
     """
 
     header: Header
-    planes: dict[str, PlaneTrace]
+    planes: dict[str, Any]
     pixels: NDArray[np.uint8]
     ledger: Ledger
 
@@ -87,7 +92,7 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     Parameters
     ----------
     data : bytes
-        A `.tjpg` file of the baseline profile.
+        A `.tjpg` file of the main or the baseline profile.
     size_limit : int
         Pixels above which the file is refused.
 
@@ -102,7 +107,7 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     """
     header, strips = read_strips(data, size_limit)
     stages = header.stages
-    if not isinstance(stages, Baseline):
+    if not isinstance(stages, (Main, Baseline)):
         raise UnsupportedError(f"no trace of profile {header.profile!r}")
     ledger = Ledger()
     ledger.record(FILE, "signature, version", 8 * PREAMBLE)
@@ -111,29 +116,44 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     if metadata:
         ledger.record(FILE, "metadata", 8 * sum(map(len, metadata)))
     ledger.record(FILE, "chunks", 8 * FRAMING * (2 + len(metadata) + len(strips)))
-    parts: dict[str, list[PlaneTrace]] = {name: [] for group in stages.groups for name in group.planes}
+    ledger.record(FILE, "strip numbers", 8 * INDEX.size * len(strips))
+    parts: dict[str, list[Any]] = {}  # of either kind
     for index, chunk in enumerate(strips):
         first, last = header.strip_rows(index)
         height, width = (-(-side // stages.macroblock) * stages.macroblock for side in (last - first, header.width))
-        coded = stages.read_strip(chunk.payload, INDEX.size, height, width)
-        _record_strip(ledger, stages.groups, coded)
-        for group, inverse, of_group in zip(stages.groups, stages.inverses, coded, strict=True):
-            for plane, name in enumerate(group.planes):
-                zigzag = of_group.levels(plane)
-                levels = _square(zigzag.astype(np.int16))
-                coefficients = _square(quantize.dequantize(zigzag.astype(np.int16), group.steps))
-                samples = inverse(zigzag) / np.float32(inverse.unit)
-                upsampled = _double(samples) if group.size == 16 else samples
-                bits = _block_bits(of_group, plane)
-                symbols = of_group.symbols(plane)
-                parts[name].append(PlaneTrace(*symbols, levels, coefficients, samples, upsampled, bits))
+        of_strip: Mapping[str, PlaneTrace | MainPlaneTrace]
+        if isinstance(stages, Main):
+            of_strip = trace_strip(stages, chunk.payload, INDEX.size, height, width, ledger)
+        else:
+            of_strip = _trace_baseline(stages, chunk.payload, INDEX.size, height, width, ledger)
+        for name, part in of_strip.items():
+            parts.setdefault(name, []).append(part)
     planes = {name: _join(of_strips) for name, of_strips in parts.items()}
     return Trace(header, planes, decode_image(data, size_limit=size_limit), ledger)
 
 
-def _join(strips: Sequence[PlaneTrace]) -> PlaneTrace:
+def _trace_baseline(
+    stages: Baseline, data: bytes, at: int, height: int, width: int, ledger: Ledger
+) -> dict[str, PlaneTrace]:
+    """Decode a strip of the baseline profile, and record all its bits; parameters are those of `trace_strip`."""
+    coded = stages.read_strip(data, at, height, width)
+    _record_strip(ledger, stages.groups, coded)
+    traces = {}
+    for group, inverse, of_group in zip(stages.groups, stages.inverses, coded, strict=True):
+        for plane, name in enumerate(group.planes):
+            zigzag = of_group.levels(plane)
+            levels = _square(zigzag.astype(np.int16))
+            coefficients = _square(quantize.dequantize(zigzag.astype(np.int16), group.steps))
+            samples = inverse(zigzag) / np.float32(inverse.unit)
+            upsampled = color.double(samples) if group.size == 16 else samples
+            bits = _block_bits(of_group, plane)
+            traces[name] = PlaneTrace(*of_group.symbols(plane), levels, coefficients, samples, upsampled, bits)
+    return traces
+
+
+def _join(strips: Sequence[AnyPlane]) -> AnyPlane:
     """Put the strips of a plane together."""
-    return PlaneTrace(
+    return type(strips[0])(
         *(np.concatenate(parts) for parts in zip(*(vars(strip).values() for strip in strips), strict=True))
     )
 
@@ -143,12 +163,6 @@ def _square(zigzag: NDArray[Number]) -> NDArray[Number]:
     raster = np.empty_like(zigzag)
     raster[..., ZIGZAG] = zigzag
     return raster.reshape(*zigzag.shape[:2], 8, 8)
-
-
-def _double(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Upsample with the decoder's filter, which works on halves and gives 32nds."""
-    halves = np.clip(np.rint(2 * samples), -1023, 1023).astype(np.int16)
-    return color.upsample(halves[None])[0].astype(np.float32) / 32
 
 
 def _word_bits(stream: Stream, symbols: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -168,7 +182,6 @@ def _block_bits(coded: Coded, plane: int) -> NDArray[np.int64]:
 
 def _record_strip(ledger: Ledger, groups: Sequence[Group], coded: Sequence[Coded]) -> None:
     """Record every bit of a strip's payload."""
-    ledger.record(FILE, "strip numbers", 8 * INDEX.size)
     signs = mantissas = 0
     counts = coded[0].dc.start - INDEX.size  # bytes before the first code word that are neither table nor entry point
     for group, of_group in zip(groups, coded, strict=True):

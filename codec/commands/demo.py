@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,14 @@ from codec import metrics
 from codec.commands.demo_video import show_clip
 from codec.files import atomic_write, write_picture
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["add"]
 
 QUALITIES = (10, 30, 50, 75, 90)
-SHOWN = 30  # the quality whose file is laid open: low enough for the stages to be seen
-REPEATS = 7  # of a timing, the fastest of which counts: the demo is over in seconds
+SHOWN = 50  # the quality whose file is laid open: low enough for the stages to be seen
+REPEATS = 3  # of a timing, the fastest of which counts: the demo is over in seconds
 
 Result = TypeVar("Result")
 Pixels = NDArray[np.uint8]
@@ -178,21 +181,24 @@ def _draw_stages(photo: Pixels, point: Point, path: Path) -> None:
     trace = codec.trace_image(point.data)
     luma = trace.planes["Y"]
     error = np.abs(photo.astype(int) - trace.pixels).mean(axis=-1)
-    corner = luma.coefficients[14:26, 24:42]  # the spoon: 12 x 18 blocks
+    corner = luma.levels[14:26, 24:42]  # the spoon: 12 x 18 cells
     mosaic = np.log2(1 + np.abs(corner)).swapaxes(1, 2).reshape(8 * corner.shape[0], -1)
+    mosaic[::8, ::8] = 0  # DC, which would outshine the rest
     figure = Figure(figsize=(13, 6.2), layout="constrained")
     grid = figure.subplots(2, 3)
     pictures = (
         ("original", photo, None),
-        (f"decoded: quality {point.quality:g}, {point.bpp:.2f} bits a pixel, {point.psnr:.1f} dB", trace.pixels, None),
-        ("where the bits went: bits of each luma block", luma.bits, "inferno"),
+        (f"decoded: {point.bpp:.2f} bits a pixel, {point.psnr:.1f} dB; blocks of luma", trace.pixels, None),
+        ("where the bits went: bits of each 8 x 8 pixels of luma", luma.bits, "inferno"),
         (f"error (mean {error.mean():.1f} levels)", error, "magma"),
-        ("DCT of the spoon's 12 x 18 blocks: log2(1 + |c|)", mosaic, "viridis"),
+        ("levels of the spoon's 12 x 18 cells but DC: log2(1 + |level|)", mosaic, "viridis"),
     )
     for axes, (title, picture, colours) in zip(grid.flat, pictures, strict=False):
         shown = axes.imshow(picture, cmap=colours, interpolation="nearest")
         axes.set_title(title, fontsize=10)
         axes.set_axis_off()
+        if picture is trace.pixels:
+            _draw_blocks(axes, luma.sizes)
         if colours:
             figure.colorbar(shown, ax=axes, shrink=0.8)
     kinds = trace.ledger.by(1).most_common()
@@ -201,3 +207,15 @@ def _draw_stages(photo: Pixels, point: Point, path: Path) -> None:
     bars.barh([kind for kind, _ in reversed(largest)], [bits / 8 for _, bits in reversed(largest)], color="tab:red")
     bars.set_title(f"where the {len(point.data):,} bytes went", fontsize=10)
     figure.savefig(path, dpi=100)
+
+
+def _draw_blocks(axes: Axes, sizes: NDArray[np.uint8]) -> None:
+    """Draw the edges of blocks larger than 8 x 8: sizes of the blocks that cells are in, (rows, columns)."""
+    from matplotlib.collections import PatchCollection  # noqa: PLC0415
+    from matplotlib.patches import Rectangle  # noqa: PLC0415
+
+    squares = []
+    for size in (16, 32):
+        for row, column in zip(*np.nonzero(sizes[:: size // 8, :: size // 8] == size), strict=True):
+            squares.append(Rectangle((size * column - 0.5, size * row - 0.5), size, size))
+    axes.add_collection(PatchCollection(squares, facecolor="none", edgecolor="white", linewidth=0.4, alpha=0.7))

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
-from codec.baseline import TABLES, TUNES
+from codec.baseline import TABLES
 from codec.clips import DEFAULT_RATE
 from codec.commands import batch, streams
 from codec.commands.info import as_words, parameters
 from codec.commands.videos import encode_clip
 from codec.files import PICTURES, read_picture
-from codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, SIZE_LIMIT, encode_image, read_header
-from codec.profiles import find_profile
+from codec.image import DEFAULT_PROFILE, DEFAULT_QUALITY, DEFAULT_TUNE, SIZE_LIMIT, encode_image, read_header
+from codec.main import DEFAULT_EFFORT, EFFORTS, TUNES
+from codec.profiles import find_profile, profile_names
 from codec.video import DEFAULT_KEYFRAME
 
 __all__ = ["VIDEOS", "add", "is_clip", "quality"]
@@ -41,7 +42,7 @@ LARGEST_RATE = 10_000  # frames a second
 LARGEST_DENOMINATOR = 100_000  # of a rate
 
 # Options that are not given are no attributes of the arguments: the defaults are those of the library.
-OF_PICTURES = ("target_size", "target_psnr", "profile", "tune", "tables")
+OF_PICTURES = ("target_size", "target_psnr", "profile", "effort", "tune", "tables")
 OF_VIDEOS = ("bitrate", "keyframe", "scene_cut", "fps", "keep_partial")
 
 
@@ -103,7 +104,22 @@ def add(subparsers: Any) -> None:
 
 
 def _add_options_of_pictures(group: Any) -> None:
-    group.add_argument("--profile", default=argparse.SUPPRESS, help="which stages to use (default: baseline)")
+    group.add_argument(
+        "--profile",
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help=f"which stages to use: {' or '.join(profile_names())} (default: {DEFAULT_PROFILE})",
+    )
+    group.add_argument(
+        "-e",
+        "--effort",
+        type=int,
+        choices=EFFORTS,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help=f"{EFFORTS[0]} to {EFFORTS[-1]}: how hard to try, time for size; not for the baseline profile "
+        f"(default: {DEFAULT_EFFORT})",
+    )
     group.add_argument(
         "--tune",
         choices=sorted(TUNES),
@@ -114,7 +130,7 @@ def _add_options_of_pictures(group: Any) -> None:
         "--tables",
         choices=TABLES,
         default=argparse.SUPPRESS,
-        help="quantiser tables (default: those that suit --tune)",
+        help="quantiser tables of the baseline profile (default: those that suit --tune)",
     )
 
 
@@ -245,7 +261,7 @@ def _encode(task: batch.Task, args: argparse.Namespace) -> batch.Outcome:
 
     data = streams.read(task.source)
     pixels, icc, exif = read_picture(data, suffix=task.source.suffix, size_limit=args.size_limit or SIZE_LIMIT)
-    options = batch.given(args, "yuv", "profile", "tune", "tables") | {"icc": icc, "exif": exif}
+    options = batch.given(args, "yuv", "profile", "effort", "tune", "tables") | {"icc": icc, "exif": exif}
     if options.get("yuv") == "400" and pixels.shape[2:] in ((3,), (4,)):
         options["icc"] = None  # it describes colours that the gray picture has no more
     if "target_size" in args:

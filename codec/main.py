@@ -1,0 +1,329 @@
+"""The main profile: what makes a file half as large as JPEG's.
+
+    encode   pixels -> planes -> sizes of blocks -> lapped transform -> levels -> bytes
+    decode   bytes -> levels -> inverse transform -> loop filter -> pixels
+
+It has the baseline's stages, each in a form that takes more work and fewer bits, and each in a file of its own:
+
+    codec.lapped           blocks of 8, 16 and 32 pixels, with trained filters across their edges
+    codec.block_sizes      the tree of sizes; `codec.block_choice` decides which is worth what
+    codec.rdoq             levels that are worth their bits
+    codec.dc_pyramid       DC levels from coarse to fine
+    codec.contexts         all other levels, by how large they are expected to be
+    bitstreams.rans        the entropy coder for all that
+    codec.loop_filter      what quantisation left is smoothed away
+
+What they have learned from photographs comes with the package (`codec.trained`).
+
+A strip begins with a byte whose bits tell which planes are filtered, the first plane's the lowest; the rest is
+described in `codec.context_strip`. The parameters in a file's header are 4 bytes: the step of luma's DC in 1/64
+(2 bytes), the number of the tune in `TUNES`, and a byte that is 1 if nothing is filtered across the edges of blocks, or
+else 0.
+
+A decoder's result is the same on every machine. An encoder's choices are made in floats, so that its bytes may differ
+from machine to machine where two choices are nearly as good.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.errors import CodecError, FormatError, TruncatedError
+from codec import color, lapped, loop_filter
+from codec.block_choice import activity, choose_by_coding, choose_sizes
+from codec.block_sizes import halve
+from codec.context_strip import CodedPlane, Plane, StripDecoder, StripEncoder, Wanted, code_strip
+from codec.lapped import Lapping, Steps
+from codec.stages import Stages
+from codec.trained import Trained, trained
+
+__all__ = ["DEFAULT_EFFORT", "EFFORTS", "TUNES", "Main", "Tune"]
+
+DEFAULT_EFFORT = 5
+EFFORTS = range(1, 10)
+# From which effort on an encoder chooses levels by what they cost, tries large blocks, and whether a filter helps; and
+# asks the coder itself what sizes of blocks cost. What it does not decide it takes for granted: filters are on.
+OPTIMISES, TRIES_SIZES, TRIES_FILTERS, CODES_SIZES = 2, 3, 4, 7
+
+
+class Tune(NamedTuple):
+    """What makes pictures good by one measure.
+
+    Attributes
+    ----------
+    slope : float
+        By how much steps grow with frequency (`codec.lapped.Steps`).
+    half, full : (float, float)
+        Steps of Cb and Cr, in luma's, at half resolution and at full.
+    adaptation : float
+        How much less a level is worth where there is more to see anyway: the power of a block's activity that lambda
+        grows with (`codec.block_choice.activity`).
+    """
+
+    slope: float
+    half: tuple[float, float]
+    full: tuple[float, float]
+    adaptation: float
+
+
+# Chosen on photographs that are in no benchmark of this project. Cr counts for a little less than Cb, since an error of
+# it is spread over more of R, G and B.
+TUNES = {
+    "psnr": Tune(0.0, (0.8, 0.9), (1.18, 1.34), 0.0),
+    "ms-ssim": Tune(0.15, (1.0, 1.12), (1.4, 1.6), 0.4),
+}
+NAMES = tuple(TUNES)  # numbers in the header
+PARAMETERS = struct.Struct(">HBB")
+STEP_50 = 24  # luma's step at quality 50: at 75 a picture is about as good as JPEG's
+FINEST, COARSEST = lapped.COEFFICIENT_UNIT, 65_535  # steps in 1/64
+ALPHA_STEP = 4 * lapped.COEFFICIENT_UNIT  # the coarsest step of alpha; flat areas come back without any error
+WEIGHT = 0.12  # lambda of `codec.rdoq`, in squared steps a bit
+UNLAPPED = 1
+
+
+@dataclass(frozen=True)
+class Main:
+    """The stages for one kind of picture at one quality.
+
+    Attributes
+    ----------
+    channels : int
+        1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    subsampled : bool
+        Whether chroma has half the resolution (4:2:0).
+    step : int
+        Step of luma's DC, in 1/64.
+    tune : str
+        A key of `TUNES`.
+    lapped : bool
+        Whether there are filters across the edges of blocks.
+    effort : int
+        How hard an encoder tries: 1 to 9.
+    without : collection of str
+        Stages that an encoder leaves out.
+    tables : Trained
+        What comes with the package, or what training has come to.
+    """
+
+    STAGES: ClassVar[Stages] = {
+        "large-blocks": "blocks of 8 x 8 only",
+        "lapping": "no filter across the edges of blocks",
+        "rdoq": "rounding with a deadzone",
+        "loop-filter": "samples as the transform leaves them",
+    }
+    TUNES: ClassVar[Mapping[str, Tune]] = TUNES
+    STRIP: ClassVar[int] = 1 << 20  # enough lanes for the entropy decoder, and little enough to lose
+    PIXELS_A_BYTE: ClassVar[int] = 1 << 18  # a strip of 2**22 pixels without any detail takes some 30 bytes
+
+    channels: int
+    subsampled: bool
+    step: int
+    tune: str = "psnr"
+    lapped: bool = True
+    effort: int = field(default=DEFAULT_EFFORT, compare=False)
+    without: Collection[str] = field(default=(), compare=False)
+    tables: Trained = field(default_factory=trained, compare=False, repr=False)
+
+    @classmethod
+    def choose(
+        cls,
+        channels: int,
+        subsampled: bool,
+        quality: float,
+        tune: str,
+        *,
+        tables: str | None = None,
+        effort: int | None = None,
+        without: Collection[str] = (),
+    ) -> Main:
+        """Choose the stages for an encoder."""
+        if tune not in TUNES:
+            raise CodecError(f"unknown tune {tune!r}; known are {', '.join(TUNES)}")
+        if tables is not None:
+            raise CodecError("the main profile has no choice of tables; it goes by --tune")
+        effort = DEFAULT_EFFORT if effort is None else effort
+        if effort not in EFFORTS:
+            raise CodecError(f"effort {effort} is outside {EFFORTS[0]} to {EFFORTS[-1]}")
+        return cls(channels, subsampled, _step(quality), tune, "lapping" not in without, effort, without)
+
+    @classmethod
+    def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Main:
+        """Read the parameters in a file's header, or raise FormatError."""
+        if len(parameters) != PARAMETERS.size:
+            raise FormatError(f"{len(parameters)} bytes of parameters; the main profile has {PARAMETERS.size}")
+        step, tune, flags = PARAMETERS.unpack(parameters)
+        if step < FINEST or tune >= len(NAMES) or flags > UNLAPPED:
+            raise FormatError(f"step {step}, tune {tune}, flags {flags} are not in the main profile")
+        return cls(channels, subsampled, step, NAMES[tune], not flags)
+
+    def to_bytes(self) -> bytes:
+        """Write the parameters for a file's header."""
+        return PARAMETERS.pack(self.step, NAMES.index(self.tune), UNLAPPED * (not self.lapped))
+
+    @property
+    def macroblock(self) -> int:
+        """Side of what strips are multiples of: a large block."""
+        return lapped.SIZES[-1]
+
+    @cached_property
+    def steps(self) -> list[Steps]:
+        """Quantiser steps of each plane."""
+        tune = TUNES[self.tune]
+        lapping = self.tables.lapping if self.lapped else _no_lapping()
+        steps = [Steps(self.step, lapping, tune.slope)]
+        if self.channels >= 3:
+            for ratio in tune.half if self.subsampled else tune.full:
+                steps.append(Steps(max(FINEST, round(self.step * ratio)), lapping, tune.slope))
+        if self.channels in (2, 4):
+            steps.append(Steps(min(self.step, ALPHA_STEP), lapping))
+        return steps
+
+    def planes(self, height: int, width: int) -> list[Plane]:
+        """Return the planes of a strip of so many pixels: luma, Cb and Cr, alpha, those that it has."""
+        models, rows, columns = self.tables.planes, height // 8, width // 8
+        planes = [Plane(models["Y"], rows, columns)]
+        if self.channels >= 3:
+            half = 1 + self.subsampled
+            for name in ("Cb 4:2:0", "Cr 4:2:0") if self.subsampled else ("Cb 4:4:4", "Cr 4:4:4"):
+                planes.append(Plane(models[name], rows // half, columns // half, chroma=True, half=self.subsampled))
+        if self.channels in (2, 4):
+            planes.append(Plane(models["Y"], rows, columns))
+        return planes
+
+    def encode_strip(self, pixels: NDArray[np.uint8]) -> bytes:
+        """Code a strip: (H, W, channels) uint8, both sides multiples of 32."""
+        planes, samples = self.planes(*pixels.shape[:2]), self.samples(pixels)
+        coder = StripEncoder(self.wanted(planes, samples), self.tables.sizes)
+        coded = code_strip(coder, planes)
+        return bytes([self._choose_filters(planes, coded, coder.levels, samples)]) + coder.finish()
+
+    def samples(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Turn pixels into planes, centred on 0."""
+        if self.channels >= 3:
+            y, cb, cr = color.luma_chroma(pixels[..., :3])
+            planes = [y, *(color.halve(plane) if self.subsampled else plane for plane in (cb, cr))]
+        else:
+            planes = [pixels[..., 0] - color.CENTRE]
+        if self.channels in (2, 4):
+            planes.append(pixels[..., -1] - color.CENTRE)
+        return planes
+
+    def wanted(self, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]]) -> list[Wanted]:
+        """Decide on sizes and transform."""
+        wanted: list[Wanted] = []
+        for plane, of_plane, steps in zip(planes, samples, self.steps, strict=True):
+            if plane.chroma:
+                sizes = halve(wanted[0].sizes) if plane.half else wanted[0].sizes
+            elif self.effort < TRIES_SIZES or "large-blocks" in self.without:
+                sizes = np.full((plane.rows, plane.columns), lapped.SIZES[0], np.uint8)
+            elif self.effort < CODES_SIZES:
+                sizes = choose_sizes(of_plane, steps, WEIGHT)
+            else:
+                sizes = choose_by_coding(plane, of_plane, steps, WEIGHT, self.tables.sizes)
+            cells = lapped.forward(of_plane, sizes, steps)
+            weight = WEIGHT * activity(cells, sizes) ** TUNES[self.tune].adaptation
+            wanted.append(Wanted(cells, sizes, weight, self.effort >= OPTIMISES and "rdoq" not in self.without))
+        return wanted
+
+    def _choose_filters(
+        self,
+        planes: Sequence[Plane],
+        coded: Sequence[CodedPlane],
+        levels: Sequence[NDArray[np.float32]],
+        samples: Sequence[NDArray[np.float32]],
+    ) -> int:
+        """Return the byte that says which planes are better with the loop filter."""
+        filters = 0
+        if "loop-filter" in self.without:
+            return filters
+        if self.effort < TRIES_FILTERS:
+            return (1 << len(planes)) - 1
+        every = zip(planes, coded, levels, samples, self.steps, strict=True)
+        for i, (plane, of_plane, of_levels, wanted, steps) in enumerate(every):
+            plain = lapped.inverse(of_levels, of_plane.sizes, steps, of_plane.last)
+            filtered = loop_filter.apply(plain, steps.step, plane.model.filters[self.tune])
+            errors = [np.square(result - lapped.SAMPLE_UNIT * wanted).sum() for result in (plain, filtered)]
+            filters |= int(errors[1] < errors[0]) << i
+        return filters
+
+    def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
+        """Decode a strip.
+
+        Parameters
+        ----------
+        data : bytes
+            What holds the strip; it ends with it.
+        at : int
+            Index of its first byte.
+        pixels : (H, W, channels) uint8 array
+            Where to; H and W are multiples of 32.
+
+        Raises
+        ------
+        FormatError, TruncatedError
+            Whatever the bytes are.
+        """
+        planes, filters, coded, levels = self.read_strip(data, at, *pixels.shape[:2])
+        self.to_pixels([samples[-1] for samples in self.reconstruct(planes, filters, coded, levels)], pixels)
+
+    def read_strip(
+        self, data: bytes, at: int, height: int, width: int
+    ) -> tuple[list[Plane], int, list[CodedPlane], list[NDArray[np.float32]]]:
+        """Read a strip of so many pixels: its planes, which are filtered, what is coded of each, and their levels."""
+        planes = self.planes(height, width)
+        if at >= len(data):
+            raise TruncatedError("the strip is empty")
+        filters = data[at]
+        if filters >> len(planes):
+            raise FormatError(f"filters {filters:#b} for {len(planes)} planes")
+        coder = StripDecoder(data, at + 1, planes, self.tables.sizes)
+        coded = code_strip(coder, planes)
+        return planes, filters, coded, coder.levels(coded)
+
+    def reconstruct(
+        self,
+        planes: Sequence[Plane],
+        filters: int,
+        coded: Sequence[CodedPlane],
+        levels: Sequence[NDArray[np.float32]],
+    ) -> list[list[NDArray[np.float32]]]:
+        """Return the samples of each plane in 1/16: as the transform leaves them, then filtered, if they are."""
+        samples = []
+        every = zip(planes, coded, levels, self.steps, strict=True)
+        for i, (plane, of_plane, of_levels, steps) in enumerate(every):
+            samples.append([lapped.inverse(of_levels, of_plane.sizes, steps, of_plane.last)])
+            if filters >> i & 1:
+                samples[i].append(loop_filter.apply(samples[i][0], steps.step, plane.model.filters[self.tune]))
+        return samples
+
+    def to_pixels(self, samples: Sequence[NDArray[np.float32]], pixels: NDArray[np.uint8]) -> None:
+        """Turn planes in 1/16 into pixels."""
+        unit = np.float32(color.LUMA_UNIT / lapped.SAMPLE_UNIT)
+        offsets = None
+        if self.channels >= 3:
+            offsets = color.chroma_offsets(*(plane / np.float32(lapped.SAMPLE_UNIT) for plane in samples[1:3]))
+            offsets = color.upsample(offsets) if self.subsampled else 16 * offsets  # what upsampling multiplies by
+        color.add_luma(samples[0] * unit, offsets, pixels[..., : 3 if self.channels >= 3 else 1])
+        if self.channels in (2, 4):
+            color.add_luma(samples[-1] * unit, None, pixels[..., -1:])
+
+
+def _step(quality: float) -> int:
+    """Return luma's step at a quality, on JPEG's scale (`codec.quantize.scale`), in 1/64."""
+    hundredths = max(100, round(100 * quality))
+    percent = 50_000_000 // hundredths if hundredths < 5000 else 20_000 - 2 * hundredths  # in 1/100
+    step = (STEP_50 * lapped.COEFFICIENT_UNIT * percent + 5000) // 10_000
+    return min(max(step, FINEST), COARSEST)
+
+
+def _no_lapping() -> Lapping:
+    """Return filters that add nothing."""
+    lengths = {n: np.full(n, lapped.LENGTH_UNIT, np.int64) for n in lapped.SIZES}
+    return Lapping(np.zeros((2, 8, 8), np.int64), lengths)

@@ -1,0 +1,195 @@
+"""A strip of the main profile laid open: see `codec.trace`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.ledger import FILE, Ledger
+from bitstreams.rans import Tables
+from codec import color, dc_pyramid, lapped
+from codec.context_strip import SIZE_BITS, Plane, StripDecoder, code_strip
+from codec.contexts import DIAGONALS, ESCAPE, from_phases
+from codec.dc_pyramid import extra_bits
+from codec.main import Main
+from codec.scan import ZIGZAG
+
+__all__ = ["MainPlaneTrace", "trace_strip"]
+
+Number = TypeVar("Number", bound=np.number)
+
+
+@dataclass(frozen=True)
+class MainPlaneTrace:
+    """What decoding made of one plane, all strips together, with the padding of each strip to whole macroblocks.
+
+    Attributes
+    ----------
+    sizes : (rows, columns) uint8 array
+        Size of the block that each cell of 8 x 8 pixels is in.
+    dc_symbols, ac_symbols : uint8 arrays
+        Symbols that were decoded, in their order: of DC differences (`codec.dc_pyramid`), and of all other magnitudes
+        (`codec.contexts`).
+    levels : (rows, columns, 8, 8) int32 array
+        Quantised coefficients, by vertical and horizontal frequency; of large blocks as in `codec.lapped`.
+    contexts : (rows, columns, 8, 8) int16 array
+        The context that each level was coded in, DC's counted by themselves; -1 where 0 was implied.
+    transformed : (8 * rows, 8 * columns) float32 array
+        Samples after the inverse transform, centred on 0.
+    samples : (8 * rows, 8 * columns) float32 array
+        The same after the loop filter, if the plane has one.
+    upsampled : float32 array
+        At the picture's resolution: twice the sides for chroma with 4:2:0 sampling. The decoder itself upsamples what
+        chroma adds to R, G and B (`color.chroma_offsets`), which is the same but for rounding.
+    bits : (rows, columns) float64 array
+        Bits that each cell took: symbols, signs and what follows large magnitudes. An arithmetic coder's symbols take
+        fractions of bits.
+    """
+
+    sizes: NDArray[np.uint8]
+    dc_symbols: NDArray[np.uint8]
+    ac_symbols: NDArray[np.uint8]
+    levels: NDArray[np.int32]
+    contexts: NDArray[np.int16]
+    transformed: NDArray[np.float32]
+    samples: NDArray[np.float32]
+    upsampled: NDArray[np.float32]
+    bits: NDArray[np.float64]
+
+
+class _Watched:
+    """What was decoded of a plane, and the bits of its symbols."""
+
+    def __init__(self, plane: Plane) -> None:
+        blocks = plane.rows // 2 * (plane.columns // 2 + 1)  # of a phase, as `to_phases` lays them out
+        self.dc_symbols: list[NDArray[np.uint32]] = []
+        self.ac_symbols: list[NDArray[np.uint32]] = []
+        self.size_bits = 0.0
+        self.dc_contexts = np.zeros(plane.rows * plane.columns, np.int16)
+        self.dc_bits = np.zeros(plane.rows * plane.columns)
+        self.ac_contexts = np.full((4, 63, blocks), -1, np.int16)
+        self.ac_bits = np.zeros((4, 63, blocks))
+
+
+class _Tracer(StripDecoder):
+    """A decoder that keeps what it decodes."""
+
+    watched: list[_Watched]
+
+    def begin(self, plane: Plane) -> int:
+        if not self._begun:
+            self.watched = []
+        self.watched.append(_Watched(plane))
+        return super().begin(plane)
+
+    def decode(
+        self, tables: Tables, contexts: NDArray[np.integer], places: NDArray[np.intp] | None, d: int = 0, phase: int = 0
+    ) -> NDArray[np.uint32]:
+        symbols = super().decode(tables, contexts, places, d, phase)
+        now, bits = self.watched[-1], tables.bits[contexts, symbols].astype(np.float64)
+        if places is None:
+            now.size_bits += float(bits.sum())
+        elif d == 0:
+            now.dc_symbols.append(symbols)
+            now.dc_contexts[places] = contexts
+            now.dc_bits[places] = bits
+        else:
+            cells = slice(DIAGONALS[d].start - 1, DIAGONALS[d].stop - 1)
+            now.ac_symbols.append(symbols)
+            now.ac_contexts[phase, cells].reshape(-1)[places] = contexts - dc_pyramid.CONTEXTS
+            now.ac_bits[phase, cells].reshape(-1)[places] = bits
+        return symbols
+
+
+def trace_strip(
+    stages: Main, data: bytes, at: int, height: int, width: int, ledger: Ledger
+) -> dict[str, MainPlaneTrace]:
+    """Decode a strip of so many pixels, which begins at a byte and ends with the data, and record all its bits."""
+    planes = stages.planes(height, width)
+    tracer = _Tracer(data, at + 1, planes, stages.tables.sizes)
+    coded = code_strip(tracer, planes)
+    levels = tracer.levels(coded)
+    every = stages.reconstruct(planes, data[at], coded, levels)
+    names = ("Y", "Cb", "Cr")[: 3 if stages.channels >= 3 else 1] + ("A",) * (stages.channels in (2, 4))
+    traces = {}
+    recorded = 8 * (1 + len(planes))
+    ledger.record(FILE, "filters, diagonals", recorded)
+    for name, plane, of_plane, of_levels, samples, seen in zip(
+        names, planes, coded, levels, every, tracer.watched, strict=True
+    ):
+        traces[name] = _plane_trace(plane, of_plane.sizes, of_levels, samples, seen)
+        recorded += _record_plane(ledger, name, of_levels, seen)
+    # States and numbers of lanes, what is lost to whole bytes, and to rounding the bits of symbols here.
+    ledger.record(FILE, "lanes, padding", 8 * (len(data) - at) - recorded)
+    return traces
+
+
+def _plane_trace(
+    plane: Plane,
+    sizes: NDArray[np.uint8],
+    levels: NDArray[np.float32],
+    samples: list[NDArray[np.float32]],
+    seen: _Watched,
+) -> MainPlaneTrace:
+    rows, columns = plane.rows, plane.columns
+    contexts = np.empty((64, rows, columns), np.int16)
+    contexts[0] = seen.dc_contexts.reshape(rows, columns)
+    contexts[ZIGZAG[1:]] = from_phases(seen.ac_contexts, rows, columns)
+    dc_symbols, ac_symbols = (
+        np.concatenate([*of_kind, np.zeros(0, np.uint32)]).astype(np.uint8)
+        for of_kind in (seen.dc_symbols, seen.ac_symbols)
+    )
+    signs, mantissas = _plain_bits(levels, seen)
+    bits = from_phases(seen.ac_bits, rows, columns).sum(axis=0) + seen.dc_bits.reshape(rows, columns)
+    bits += (signs + mantissas).sum(axis=0)
+    transformed, filtered = (samples[i] / np.float32(lapped.SAMPLE_UNIT) for i in (0, -1))
+    upsampled = color.double(filtered) if plane.half else filtered
+    return MainPlaneTrace(
+        sizes,
+        dc_symbols,
+        ac_symbols,
+        _square(levels).astype(np.int32),
+        _square(contexts),
+        transformed,
+        filtered,
+        upsampled,
+        bits,
+    )
+
+
+def _plain_bits(levels: NDArray[np.float32], seen: _Watched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the plain bits of each level, (64, rows, columns): signs, and what follows large magnitudes."""
+    magnitudes = np.abs(levels)
+    signs = (magnitudes > 0).astype(np.int64)
+    size = np.frexp(np.maximum(magnitudes - (ESCAPE - 1), 0))[1].astype(np.int64)
+    mantissas = np.where(size > 0, SIZE_BITS + size - 1, 0)
+    # DC's are those of the difference to its prediction, in the order of coding.
+    symbols = np.concatenate(seen.dc_symbols).astype(np.int64)
+    order = np.concatenate([[0], *(step.places for step in dc_pyramid.walk(levels.shape[1], levels.shape[2]))])
+    for plain, of_dc in ((signs, symbols > 0), (mantissas, extra_bits(symbols))):
+        plain[0].reshape(-1)[order] = of_dc
+    return signs, mantissas
+
+
+def _record_plane(ledger: Ledger, name: str, levels: NDArray[np.float32], seen: _Watched) -> int:
+    """Record the bits of a plane; return how many there are."""
+    signs, mantissas = _plain_bits(levels, seen)
+    parts = {
+        "block sizes": seen.size_bits,
+        "DC symbols": seen.dc_bits.sum(),
+        "AC symbols": seen.ac_bits.sum(),
+        "signs": signs.sum(),
+        "mantissas": mantissas.sum(),
+    }
+    whole = {kind: round(float(bits)) for kind, bits in parts.items() if bits}
+    for kind, bits in whole.items():
+        ledger.record(name, kind, bits)
+    return sum(whole.values())
+
+
+def _square(cells: NDArray[Number]) -> NDArray[Number]:
+    """Turn (64, rows, columns) to (rows, columns, 8, 8)."""
+    return np.ascontiguousarray(np.moveaxis(cells, 0, -1)).reshape(*cells.shape[1:], 8, 8)
