@@ -18,11 +18,12 @@ from benchmarks.video_codecs import GOP, X264, X265, FfmpegError, Mjpeg, Mpeg1, 
 from bitstreams.errors import CodecError
 from codec import metrics
 from codec.image import optional_stages
+from codec.profiles import OWN
 from codec.video import STAGES
 from tests.footage import make_footage, noise
 from tests.pictures import make_picture
 
-PICTURE_CODECS = [Tcodec(), Tcodec(tune="psnr"), Jpeg(), ProgressiveJpeg(), WebP(), Avif(), JpegXl(), Jpeg2000()]
+PICTURE_CODECS = [*Tcodec.variants(), Jpeg(), ProgressiveJpeg(), WebP(), Avif(), JpegXl(), Jpeg2000()]
 FFMPEG = [Mjpeg(), Mpeg1(), Mpeg2(), Mpeg4(), *X264.variants(), X265()]
 
 
@@ -35,7 +36,7 @@ def named(codec):
 
 def test_all_codecs_are_found_ours_first():
     names = [name for name in known(PICTURES) if "coarse" not in name]
-    assert names[:2] == ["tcodec-baseline", "tcodec-baseline-psnr"]
+    assert names[:4] == ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr"]
     expected = {"jpeg", "jpeg-progressive", "webp", "avif-speed6", "avif-speed2", "jxl", "jp2"}
     assert expected <= set(names)
     presets = [f"h264-{preset}-{scale}" for preset in ("ultrafast", "medium", "veryslow") for scale in ("qp", "crf")]
@@ -59,7 +60,7 @@ def test_a_name_selects_all_that_go_on_after_it_with_a_hyphen(names, kind, chose
 def test_names_that_select_nothing_are_named_with_those_that_are_known():
     assert unknown(["jpeg", "h264", "mpeg4"]) == []
     [line] = unknown(["h264-medium", "jpe"])
-    assert line.startswith("no codec is called 'jpe'; known are tcodec-baseline, ")
+    assert line.startswith("no codec is called 'jpe'; known are tcodec-main, ")
     assert "h264-medium-crf" in line
     assert [is_ours(name) for name in ("tcodec", "tcodec-main", "tcodecs", "jpeg")] == [True, True, False, False]
 
@@ -128,9 +129,10 @@ def test_the_fingerprint_follows_the_code(tmp_path, monkeypatch):
 
 
 def test_ours_without_each_of_its_stages():
-    assert {stage: codec.name for stage, (_, codec) in Tcodec(tune="psnr").ablated().items()} == {
-        stage: f"tcodec-baseline-psnr without {stage}" for stage in optional_stages()
-    }
+    for profile in OWN:
+        ablated = Tcodec(profile, "psnr").ablated()
+        names = {stage: f"tcodec-{profile}-psnr without {stage}" for stage in optional_stages(profile)}
+        assert {stage: codec.name for stage, (_, codec) in ablated.items()} == names
     assert [codec.without for _, codec in TcodecVideo().ablated().values()] == [{stage} for stage in STAGES]
 
 

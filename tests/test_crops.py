@@ -54,7 +54,7 @@ def test_codecs_that_are_compared_come_close_to_the_rate(tmp_path):
     codecs = [Tcodec(), Jpeg()]
     comparison = compare(source, codecs)
     found = crops_of(comparison, [source], [Setting.of(codec) for codec in codecs])
-    assert [crop.setting.codec.name for crop in found] == ["tcodec-baseline", "jpeg"]
+    assert [crop.setting.codec.name for crop in found] == ["tcodec-main", "jpeg"]
     assert {crop.bpp for crop in found} == {common_rate(comparison, "x")}
     for crop in found:
         row = crop.run()
@@ -92,8 +92,8 @@ def test_a_codec_that_does_not_reach_the_rate_is_not_looked_at(tmp_path):
     Image.fromarray(make_picture(16, 16)).save(tmp_path / "x.png")
     [source] = find_sources([str(tmp_path)]).sources
     codecs = [Tcodec(), Jpeg()]
-    rows = line("tcodec-baseline", 0.1, 0.8) + line("jpeg", 0.9, 2.0)
-    comparison = Comparison("pictures", ["x"], dict.fromkeys(["tcodec-baseline", "jpeg"], (5, 92)), ["psnr-y"],
+    rows = line("tcodec-main", 0.1, 0.8) + line("jpeg", 0.9, 2.0)
+    comparison = Comparison("pictures", ["x"], dict.fromkeys(["tcodec-main", "jpeg"], (5, 92)), ["psnr-y"],
                             [{**row, "quality": 5} for row in rows])  # fmt: skip
     found = crops_of(comparison, [source], [Setting.of(codec) for codec in codecs])
-    assert [crop.setting.codec.name for crop in found] == ["tcodec-baseline"]
+    assert [crop.setting.codec.name for crop in found] == ["tcodec-main"]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import codec
-from benchmarks.entropy_view import view_content
+from benchmarks.entropy_view import view_content, view_file
 from bitstreams.entropy import entropy_bits
 from tests.footage import make_footage, write_y4m
 from tests.pictures import make_picture
@@ -29,34 +29,47 @@ def tcodec(capsysbinary):
     return lambda *arguments: call(capsysbinary, *arguments)
 
 
-def test_bounds_are_below_the_bits_and_all_bits_add_up_to_the_file():
-    for frames, quality in ((make_picture(64, 80), 60), (make_picture(40, 48, 4), 30), (make_footage(32, 48, 6), 50)):
-        views = view_content(frames, quality)
+CONTENTS = [(make_picture(64, 80), 60), (make_picture(40, 48, 4), 30), (make_footage(32, 48, 6), 50)]
+
+
+def test_all_bits_add_up_to_the_file():
+    for content, quality in CONTENTS:
+        views = view_content(content, quality)
         assert list(views) == ["before", f"quality {quality}"]
         for view in views.values():
-            for part in view.parts.values():
-                assert part.bound <= part.huffman
-            assert view.huffman + view.rest == 8 * view.size
+            assert view.coded + view.rest == 8 * view.size
             assert view.rest > 0
         assert views["before"].bound > 2 * views[f"quality {quality}"].bound
 
 
-def test_the_bound_is_the_entropy_of_the_symbols():
+def test_bounds_are_below_the_bits_of_huffman_words(tmp_path):
+    (tmp_path / "x.tjpg").write_bytes(codec.encode_image(make_picture(64, 80), 60, profile="baseline"))
+    picture, clip = view_file(tmp_path / "x.tjpg")["file"], view_content(*CONTENTS[2])["before"]
+    assert picture.coded + picture.rest == 8 * picture.size
+    for view in (picture, clip):
+        assert all(part.bound <= part.coded for part in view.parts.values())
+
+
+def test_contexts_take_fewer_bits_than_the_bound_of_single_symbols():
+    view = view_content(make_picture(128, 160), 75)["quality 75"]
+    assert view.parts["Y AC"].coded < view.parts["Y AC"].bound
+
+
+def test_the_bound_is_the_entropy_of_the_symbols(tmp_path):
     picture = make_picture(64, 80)
-    view = view_content(picture, 60)["quality 60"]
-    trace = codec.trace_image(codec.encode_image(picture, 60))
-    assert view.parts["Y AC"].bound == entropy_bits(trace.planes["Y"].ac_symbols)
-    assert view.parts["Cb Cr DC"].symbols == 2 * trace.planes["Cb"].dc_sizes.size
-    assert view.levels == pytest.approx(
-        sum(
-            entropy_bits(plane.levels[..., i, j]) for plane in trace.planes.values() for i in range(8) for j in range(8)
-        )
-    )
+    for profile, dc in (("main", "dc_symbols"), ("baseline", "dc_sizes")):
+        data = codec.encode_image(picture, 60, profile=profile)
+        (tmp_path / "x.tjpg").write_bytes(data)
+        view, trace = view_file(tmp_path / "x.tjpg")["file"], codec.trace_image(data)
+        assert view.parts["Y AC"].bound == entropy_bits(trace.planes["Y"].ac_symbols)
+        assert view.parts["Cb Cr DC"].symbols == 2 * getattr(trace.planes["Cb"], dc).size
+        frequencies = [plane.levels.reshape(-1, 64).T for plane in trace.planes.values()]
+        assert view.levels == pytest.approx(sum(entropy_bits(each) for plane in frequencies for each in plane))
 
 
 def test_before_quantisation_coefficients_are_nearly_what_they_were():
     picture = make_picture(64, 80, 1)
-    data = codec.encode_image(picture, 100, tune="psnr", without={"deadzone"})
+    data = codec.encode_image(picture, 100, tune="psnr", without={"rdoq"})
     assert np.abs(codec.decode_image(data).astype(int) - picture).max() <= 2
     assert view_content(picture, 50)["before"].size == len(data)
 

@@ -1,8 +1,12 @@
-"""Tests of `codec.image`: pictures there and back, quality beside Pillow's JPEG, files that are wrong or damaged."""
+"""Tests of `codec.image`: pictures there and back, quality beside Pillow's JPEG, files that are wrong or damaged.
+
+What only the main profile has is in `tests.test_main`.
+"""
 
 import io
 import struct
 import tracemalloc
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -15,12 +19,20 @@ from bitstreams.chunks import VERSION
 from codec import metrics
 from codec.baseline import Baseline
 from codec.image import SIZE_LIMIT
+from codec.main import Main
+from codec.profiles import OWN, find_profile
 from tests.files import encode_in_strips, put_together, take_apart
 from tests.pictures import make_picture
 
 TABLES = ["jpeg", "flat", "sloped"]
 sides = st.integers(1, 40)
 channel_counts = st.integers(1, 4)
+
+
+@pytest.fixture(scope="module", params=OWN)
+def profile(request):
+    """What follows holds for each profile."""
+    return request.param
 
 
 # There and back ---------------------------------------------------------------------------------------------
@@ -35,9 +47,10 @@ channel_counts = st.integers(1, 4)
 )
 @example((1, 1), 3, "420", 0, None)
 @example((1, 40), 4, "420", 100, "flat")
-def test_every_size_and_kind(size, channels, yuv, quality, tables):
+def test_every_size_and_kind_of_the_baseline_profile(size, channels, yuv, quality, tables):
     pixels = make_picture(*size, channels)
-    decoded = codec.decode_image(codec.encode_image(pixels, quality, yuv=yuv, tables=tables))
+    data = codec.encode_image(pixels, quality, yuv=yuv, profile="baseline", tables=tables)
+    decoded = codec.decode_image(data)
     kept = pixels.shape
     if yuv == "400":
         kept = size if channels in (1, 3) else (*size, 2)
@@ -45,8 +58,9 @@ def test_every_size_and_kind(size, channels, yuv, quality, tables):
     assert decoded.dtype == np.uint8
 
 
-# At quality 100 every step is 1. Plain rounding moves a coefficient by 1/2 at most, all 64 of a block by 4 at most (the
-# length of the vector), and the inverse is a rotation: no sample moves by more. Half a level more is its own rounding.
+# At quality 100 every step of the JPEG tables is 1. Plain rounding moves a coefficient by 1/2 at most, all 64 of a
+# block by 4 at most (the length of the vector), and the inverse is a rotation: no sample moves by more. Half a level
+# more is its own rounding.
 WORST = 4.5
 
 
@@ -54,7 +68,7 @@ WORST = 4.5
 def test_quality_100_of_gray_is_within_the_rounding(height, width, smooth, seed):
     noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
     pixels = make_picture(height, width, 1, seed) if smooth else noise
-    decoded = codec.decode_image(codec.encode_image(pixels, 100, tables="jpeg"))
+    decoded = codec.decode_image(codec.encode_image(pixels, 100, profile="baseline", tables="jpeg"))
     assert np.abs(decoded.astype(int) - pixels).max() <= WORST
 
 
@@ -62,24 +76,24 @@ def test_quality_100_of_gray_is_within_the_rounding(height, width, smooth, seed)
 def test_quality_100_of_colour_is_within_the_rounding(height, width, smooth, seed):
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
     pixels = make_picture(height, width, 3, seed) if smooth else noise
-    decoded = codec.decode_image(codec.encode_image(pixels, 100, yuv="444", tables="jpeg"))
+    decoded = codec.decode_image(codec.encode_image(pixels, 100, yuv="444", profile="baseline", tables="jpeg"))
     error = np.abs(decoded.astype(int) - pixels).max(axis=(0, 1))
     # Y, Cb and Cr were rounded before, too, and weigh 1 and 1.402, 0.3441 + 0.7141, 1.772.
     assert np.all(error <= 0.5 + WORST * (1 + np.array([1.402, 1.0582, 1.772])))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_quality_100_on_average(channels):
+def test_quality_100_on_average(channels, profile):
     # By the same reasoning the mean square error of coefficients is 1/12 a rounding: in gray 2/12 of a level, 55.9 dB;
     # in colour the roundings of Y, Cb and Cr add to it.
     pixels = make_picture(64, 96, channels)
-    decoded = codec.decode_image(codec.encode_image(pixels, 100, yuv="444", tables="jpeg"))
-    assert metrics.psnr(pixels, decoded) > (55 if channels == 1 else 50)
+    data = codec.encode_image(pixels, 100, yuv="444", profile=profile, tune="psnr")
+    assert metrics.psnr(pixels, codec.decode_image(data)) > (55 if channels == 1 else 50)
 
 
-def test_higher_quality_is_larger_and_better():
+def test_higher_quality_is_larger_and_better(profile):
     pixels = make_picture(96, 128)
-    files = [codec.encode_image(pixels, quality) for quality in (5, 25, 50, 75, 90, 100)]
+    files = [codec.encode_image(pixels, quality, profile=profile) for quality in (5, 25, 50, 75, 90, 100)]
     sizes = [len(data) for data in files]
     quality = [metrics.psnr(pixels, codec.decode_image(data)) for data in files]
     assert sizes == sorted(set(sizes))
@@ -87,43 +101,56 @@ def test_higher_quality_is_larger_and_better():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_flat_pictures_take_two_bits_a_block(channels):
-    pixels = np.full((1000, 1000, channels), 200, np.uint8)
-    data = codec.encode_image(pixels, yuv="420")
+def test_flat_pictures_take_hardly_any_bytes(channels, profile):
+    # The baseline's code words have a bit at least: two for a block.
     planes = {1: 1, 2: 2, 3: 1.5, 4: 2.5}[channels]
-    assert len(data) < 1008**2 / 64 * planes * 2 / 8 + 2000
-    # So few bytes must not be taken for a header that claims too much. Steps are 26 at most: half of one, over 8.
+    most = {"baseline": 512**2 / 64 * planes * 2 / 8 + 1000, "main": 400}[profile]
+    pixels = np.full((500, 500, channels), 200, np.uint8)
+    data = codec.encode_image(pixels, yuv="420", profile=profile)
+    assert len(data) < most
+    # So few bytes must not be taken for a header that claims too much. Steps of the baseline are 26 at most: half of
+    # one, over 8; those of the main profile are finer.
     assert np.abs(codec.decode_image(data).reshape(pixels.shape).astype(int) - 200).max() <= 2
 
 
-def test_strips_do_not_change_the_pixels():
+def test_strips_do_not_change_the_pixels_of_the_baseline_profile():
     # But for chroma next to their borders, where upsampling does not look across.
     for channels, yuv in ((1, "420"), (2, "420"), (3, "444"), (4, "444")):
         pixels = make_picture(75, 50, channels)
-        in_one = codec.decode_image(codec.encode_image(pixels, yuv=yuv))
-        assert np.array_equal(codec.decode_image(encode_in_strips(pixels, 16, yuv=yuv)), in_one)
+        in_one = codec.decode_image(codec.encode_image(pixels, yuv=yuv, profile="baseline"))
+        in_strips = encode_in_strips(pixels, 16, yuv=yuv, profile="baseline")
+        assert np.array_equal(codec.decode_image(in_strips), in_one)
+
+
+@pytest.mark.parametrize(("channels", "yuv"), [(1, "420"), (2, "420"), (3, "444"), (4, "420")])
+def test_a_strip_is_coded_as_a_picture_of_its_own(channels, yuv, profile):
+    pixels = make_picture(75, 50, channels)
+    decoded = codec.decode_image(encode_in_strips(pixels, 32, yuv=yuv, profile=profile))
+    for rows in (slice(0, 32), slice(32, 64), slice(64, 75)):
+        alone = codec.decode_image(codec.encode_image(pixels[rows], yuv=yuv, profile=profile))
+        assert np.array_equal(decoded[rows], alone)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_the_layout_of_the_array_does_not_matter(channels):
+def test_the_layout_of_the_array_does_not_matter(channels, profile):
     pixels = make_picture(37, 53, channels)
-    expected = codec.encode_image(pixels)
-    assert codec.encode_image(np.asfortranarray(pixels)) == expected
-    assert codec.encode_image(pixels[::-1, ::-1].copy()[::-1, ::-1]) == expected
+    expected = codec.encode_image(pixels, profile=profile)
     read_only = pixels.copy()
     read_only.flags.writeable = False
-    assert codec.encode_image(read_only) == expected
+    for same in (np.asfortranarray(pixels), pixels[::-1, ::-1].copy()[::-1, ::-1], read_only):
+        assert codec.encode_image(same, profile=profile) == expected
+    assert np.array_equal(read_only, pixels)
 
 
-def test_one_channel_is_gray():
+def test_one_channel_is_gray(profile):
     gray = make_picture(20, 30, 1)
-    assert codec.encode_image(gray[..., None]) == codec.encode_image(gray)
+    assert codec.encode_image(gray[..., None], profile=profile) == codec.encode_image(gray, profile=profile)
 
 
-def test_400_codes_the_luma_that_444_codes():
+def test_400_codes_the_luma_that_444_codes(profile):
     pixels = make_picture(40, 48)
     luma = np.asarray(Image.fromarray(pixels).convert("L"))
-    decoded = codec.decode_image(codec.encode_image(pixels, 100, yuv="400", tables="jpeg"))
+    decoded = codec.decode_image(codec.encode_image(pixels, 100, yuv="400", profile=profile, tune="psnr"))
     assert np.abs(decoded.astype(int) - luma).max() <= WORST + 1  # Pillow's luma may be rounded to the other side
 
 
@@ -148,7 +175,7 @@ def pillow_jpeg(pixels, quality, subsampling):
 def test_jpeg_tables_give_what_jpeg_gives(channels, yuv, fewest_bytes, gain, quality):
     pixels = make_picture(384, 512, channels)
     size, psnr = pillow_jpeg(pixels, quality, yuv[0] + ":" + yuv[1] + ":" + yuv[2])
-    data = codec.encode_image(pixels, quality, yuv=yuv, tables="jpeg")
+    data = codec.encode_image(pixels, quality, yuv=yuv, profile="baseline", tables="jpeg")
     assert fewest_bytes * size < len(data) < size
     assert gain[0] < metrics.psnr(pixels, codec.decode_image(data)) - psnr < gain[1]
 
@@ -157,7 +184,7 @@ def test_each_tune_is_the_best_by_its_own_measure():
     pixels = make_picture(384, 512)
 
     def measured(tune, quality):
-        data = codec.encode_image(pixels, quality, tune=tune)
+        data = codec.encode_image(pixels, quality, profile="baseline", tune=tune)
         decoded = codec.decode_image(data)
         return len(data), metrics.psnr(pixels, decoded), metrics.ms_ssim(pixels, decoded)
 
@@ -172,28 +199,55 @@ def test_each_tune_is_the_best_by_its_own_measure():
 # Alpha ------------------------------------------------------------------------------------------------------
 
 
+QUALITIES = (*range(0, 101, 10), 49.99, 49.996, 79.99, 79.996, 94.99, 94.996)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("alpha", [255, 0], ids=["opaque", "transparent"])
+def test_opaque_and_transparent_come_back_exactly_at_every_quality(channels, alpha, profile):
+    pixels = make_picture(19, 33, channels)
+    pixels[..., -1] = alpha
+    for quality in QUALITIES:
+        decoded = codec.decode_image(codec.encode_image(pixels, quality, profile=profile))
+        assert (decoded[..., -1] == alpha).all(), quality
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("tables", TABLES)
-def test_opaque_and_transparent_come_back_exactly_at_every_quality(channels, tables):
+def test_blocks_of_the_baseline_profile_are_opaque_or_transparent_beside_each_other(channels, tables):
     pixels = make_picture(19, 33, channels)
     pixels[..., -1] = 255
-    pixels[:, 16:, -1] = 0  # whole blocks of either
-    for quality in (*range(0, 101, 3), 49.99, 49.996, 79.99, 79.996, 94.99, 94.996, 100):
-        decoded = codec.decode_image(codec.encode_image(pixels, quality, tables=tables))
+    pixels[:, 16:, -1] = 0
+    for quality in (*range(0, 101, 3), *QUALITIES):
+        decoded = codec.decode_image(codec.encode_image(pixels, quality, profile="baseline", tables=tables))
         assert np.array_equal(decoded[..., -1], pixels[..., -1]), quality
 
 
-def test_soft_edges_of_alpha_stay_close():
+@pytest.mark.parametrize("edge", [16, 21])
+def test_an_edge_of_alpha_stays_sharp(edge, profile):
+    pixels = make_picture(40, 64, 4)
+    pixels[..., -1] = 255
+    pixels[:, edge:, -1] = 0
+    for quality in (0, 30, 75, 100):
+        decoded = codec.decode_image(codec.encode_image(pixels, quality, profile=profile))
+        error = np.abs(decoded[..., -1].astype(int) - pixels[..., -1])
+        assert error.max() <= 4, quality
+        assert (error[:, edge + 32 :] == 0).all()
+
+
+def test_soft_edges_of_alpha_stay_close(profile):
     pixels = make_picture(64, 64, 4)
     for quality, least in ((20, 38), (60, 42), (90, 47), (100, 51)):
-        decoded = codec.decode_image(codec.encode_image(pixels, quality))
+        decoded = codec.decode_image(codec.encode_image(pixels, quality, profile=profile))
         assert metrics.psnr(pixels[..., -1], decoded[..., -1]) > least
 
 
-def test_colour_does_not_depend_on_alpha():
+def test_colour_does_not_depend_on_alpha(profile):
     pixels = make_picture(40, 40, 4)
-    decoded = codec.decode_image(codec.encode_image(pixels))
-    assert np.array_equal(decoded[..., :3], codec.decode_image(codec.encode_image(pixels[..., :3])))
+    with_alpha, without = (
+        codec.decode_image(codec.encode_image(each, profile=profile)) for each in (pixels, pixels[..., :3])
+    )
+    assert np.array_equal(with_alpha[..., :3], without)
 
 
 # What the encoder refuses -----------------------------------------------------------------------------------
@@ -216,9 +270,9 @@ def test_colour_does_not_depend_on_alpha():
         (Image.new("L", (4, 4)), "a NumPy array, not Image"),
     ],
 )
-def test_arrays_that_are_no_pictures(pixels, advice):
+def test_arrays_that_are_no_pictures(pixels, advice, profile):
     with pytest.raises(codec.UnsupportedError, match=advice):
-        codec.encode_image(pixels)
+        codec.encode_image(pixels, profile=profile)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +283,13 @@ def test_arrays_that_are_no_pictures(pixels, advice):
         ({"quality": float("nan")}, "quality nan is outside"),
         ({"yuv": "422"}, "unknown sampling '422'; known are 420, 444, 400"),
         ({"tune": "ssim"}, "unknown tune 'ssim'; known are psnr, ms-ssim"),
-        ({"tables": "annex-k"}, "unknown tables 'annex-k'; known are jpeg, flat, sloped"),
-        ({"profile": "main-line"}, "unknown profile 'main-line'; known are baseline"),
+        ({"effort": 0}, "effort 0 is outside 1 to 9"),
+        ({"effort": 10}, "effort 10 is outside 1 to 9"),
+        ({"tables": "jpeg"}, "the main profile has no choice of tables"),
+        ({"profile": "baseline", "tune": "ssim"}, "unknown tune 'ssim'; known are psnr, ms-ssim"),
+        ({"profile": "baseline", "tables": "annex-k"}, "unknown tables 'annex-k'; known are jpeg, flat, sloped"),
+        ({"profile": "baseline", "effort": 5}, "the baseline profile knows only one effort"),
+        ({"profile": "main-line"}, "unknown profile 'main-line'; known are main, baseline"),
     ],
 )
 def test_options_that_are_unknown_or_out_of_range(options, message):
@@ -249,47 +308,72 @@ def head(*, width=24, height=24, channels=1, depth=8, sampling=0, rows=24, name=
     return FIXED.pack(width, height, channels, depth, sampling, rows, len(name)) + name + parameters
 
 
-def file_with(header, strips=1):
+# The parameters are a step of 12 and the tune for MS-SSIM: quality 75.
+main_head = partial(head, rows=32, name=b"main", parameters=b"\x03\x00\x01\x00")
+HEADS = {"baseline": partial(head, rows=32), "main": main_head}
+
+
+def file_with(header, strips=1, profile="baseline"):
     """Write a file with such a header around the strips of a gray picture of 24 x 24."""
-    strip = take_apart(codec.encode_image(make_picture(24, 24, 1), tables="jpeg"))[1][1]
+    options = {"tables": "jpeg"} if profile == "baseline" else {}
+    strip = take_apart(codec.encode_image(make_picture(24, 24, 1), profile=profile, **options))[1][1]
     return put_together([(b"HEAD", header), *[(b"STRP", struct.pack(">I", i) + strip[4:]) for i in range(strips)]])
 
 
-def test_the_header_by_hand_is_the_encoders():
-    pixels = make_picture(24, 24, 1)
-    assert codec.decode_image(file_with(head())).shape == (24, 24)
-    header = codec.read_header(codec.encode_image(pixels, 75, tables="jpeg"))
-    assert codec.Header.from_bytes(head(rows=header.rows)) == header
-    assert header.to_bytes() == head(rows=header.rows)
+@pytest.mark.parametrize(
+    ("options", "by_hand"), [({"profile": "baseline", "tables": "jpeg"}, head), ({"profile": "main"}, main_head)]
+)
+def test_the_header_by_hand_is_the_encoders(options, by_hand):
+    data = codec.encode_image(make_picture(24, 24, 1), 75, **options)
+    assert np.array_equal(
+        codec.decode_image(file_with(by_hand(), profile=options["profile"])), codec.decode_image(data)
+    )
+    header = codec.read_header(data)
+    assert codec.Header.from_bytes(by_hand(rows=header.rows)) == header
+    assert header.to_bytes() == by_hand(rows=header.rows)
 
 
 quality_in_hundredths = st.integers(0, 10_000).map(lambda hundredths: hundredths / 100)
 kinds = st.sampled_from([(1, False), (2, False), (3, False), (3, True), (4, False), (4, True)])
+baselines = st.tuples(st.sampled_from(TABLES), quality_in_hundredths).map(lambda told: ("baseline", Baseline, told))
+mains = st.tuples(st.integers(64, 65_535), st.sampled_from(["psnr", "ms-ssim"]), st.booleans()).map(
+    lambda told: ("main", Main, told)
+)
 
 
-@given(st.integers(1, 2**18), st.integers(1, 2**32 - 1), kinds, st.sampled_from(TABLES), quality_in_hundredths)
-def test_header_there_and_back(width, height, kind, tables, quality):
-    stages = Baseline(*kind, tables, quality)
-    header = codec.Header(width, height, *kind, stages.macroblock, "baseline", stages)
+@given(st.integers(1, 2**17), st.integers(1, 2**32 - 1), kinds, baselines | mains)
+def test_header_there_and_back(width, height, kind, profile):
+    name, stages, told = profile
+    header = codec.Header(width, height, *kind, 32, name, stages(*kind, *told))
     assert codec.Header.from_bytes(header.to_bytes()) == header
 
 
 @pytest.mark.parametrize(("channels", "yuv"), [(1, "420"), (2, "444"), (3, "420"), (3, "444"), (4, "420")])
-def test_what_a_header_says(channels, yuv):
-    data = encode_in_strips(make_picture(45, 30, channels), 16, 62.5, yuv=yuv, tables="flat", icc=b"i", exif=b"e")
+def test_what_a_header_says(channels, yuv, profile):
+    pixels = make_picture(77, 30, channels)
+    data = encode_in_strips(pixels, 32, 62.5, yuv=yuv, profile=profile, tune="psnr", icc=b"i", exif=b"e")
     header = codec.read_header(data)
-    assert header.shape == make_picture(45, 30, channels).shape
-    assert (header.width, header.height, header.channels) == (30, 45, channels)
+    assert header.shape == pixels.shape
+    assert (header.width, header.height, header.channels) == (30, 77, channels)
     assert header.subsampled == (yuv == "420" and channels >= 3)
-    assert [header.strip_rows(index) for index in range(header.strips)] == [(0, 16), (16, 32), (32, 45)]
-    assert header.profile == "baseline"
-    assert header.stages == Baseline(channels, header.subsampled, "flat", 62.5)
+    assert [header.strip_rows(index) for index in range(header.strips)] == [(0, 32), (32, 64), (64, 77)]
+    assert header.profile == profile
+    told = {"baseline": {"tables": "flat", "quality": 62.5}, "main": {"step": 18 * 64, "tune": "psnr", "lapped": True}}
+    assert header.stages == OWN[profile](channels, header.subsampled, **told[profile])
     assert (header.icc, header.exif) == (b"i", b"e")
 
 
+def test_a_header_says_what_a_decoder_leaves_out():
+    whole, less = (
+        codec.read_header(codec.encode_image(make_picture(9, 9), without=without)).stages
+        for without in ((), Main.STAGES)
+    )
+    assert (whole.lapped, less.lapped) == (True, False)
+
+
 @pytest.mark.parametrize("metadata", [{}, {"icc": b""}, {"exif": b"x" * 70_000}, {"icc": b"1", "exif": b"2"}])
-def test_metadata_is_carried_along(metadata):
-    header = codec.read_header(codec.encode_image(make_picture(9, 9), **metadata))
+def test_metadata_is_carried_along(metadata, profile):
+    header = codec.read_header(codec.encode_image(make_picture(9, 9), profile=profile, **metadata))
     assert {"icc": header.icc, "exif": header.exif} == {"icc": None, "exif": None, **metadata}
 
 
@@ -322,6 +406,14 @@ def test_metadata_is_carried_along(metadata):
         ),
         (head(rows=2**32 - 8), codec.FormatError, f"at most {1 << 22} pixels"),
         (head(width=(1 << 18) + 1, rows=16), codec.FormatError, "at most"),
+        (main_head(parameters=b""), codec.FormatError, "0 bytes of parameters; the main profile has 4"),
+        (main_head(parameters=b"\3\0\1\0\0"), codec.FormatError, "5 bytes of parameters"),
+        (main_head(parameters=b"\x00\x3f\1\0"), codec.FormatError, "step 63, tune 1, flags 0 are not in the main"),
+        (main_head(parameters=b"\3\0\2\0"), codec.FormatError, "tune 2"),
+        (main_head(parameters=b"\3\0\1\2"), codec.FormatError, "flags 2"),
+        (main_head(rows=16), codec.FormatError, "rows must be multiples of 32"),
+        (main_head(channels=3, sampling=1, rows=48), codec.FormatError, "rows must be multiples of 32"),
+        (main_head(width=(1 << 17) + 1), codec.FormatError, "at most"),
     ],
 )
 def test_headers_that_break_a_rule(header, error, message):
@@ -335,8 +427,8 @@ def test_headers_that_break_a_rule(header, error, message):
 
 
 @pytest.mark.parametrize("read", [codec.decode_image, codec.read_header, codec.recover_image])
-def test_a_huge_claim_is_refused_before_anything_is_allocated(read):
-    data = file_with(head(width=65_535, height=65_535, channels=4, rows=8))
+def test_a_huge_claim_is_refused_before_anything_is_allocated(read, profile):
+    data = file_with(HEADS[profile](width=65_535, height=65_535, channels=4), profile=profile)
     tracemalloc.start()
     try:
         with pytest.raises(codec.LimitError, match=rf"over the limit of {SIZE_LIMIT}; raise it with size_limit="):
@@ -347,9 +439,9 @@ def test_a_huge_claim_is_refused_before_anything_is_allocated(read):
 
 
 @pytest.mark.parametrize("read", [codec.decode_image, codec.read_header])
-@pytest.mark.parametrize(("width", "height"), [(65_535, 65_535), (1, 2**32 - 1), (2**18, 2**32 - 1)])
-def test_a_huge_claim_does_not_fit_into_a_small_file_whatever_the_limit(read, width, height):
-    data = file_with(head(width=width, height=height, rows=8))
+@pytest.mark.parametrize(("width", "height"), [(65_535, 65_535), (1, 2**32 - 1), (2**17, 2**32 - 1)])
+def test_a_huge_claim_does_not_fit_into_a_small_file_whatever_the_limit(read, width, height, profile):
+    data = file_with(HEADS[profile](width=width, height=height), profile=profile)
     tracemalloc.start()
     try:
         with pytest.raises(codec.TruncatedError, match="do not fit into"):
@@ -359,8 +451,8 @@ def test_a_huge_claim_does_not_fit_into_a_small_file_whatever_the_limit(read, wi
         tracemalloc.stop()
 
 
-def test_the_limit_is_on_pixels():
-    data = codec.encode_image(make_picture(40, 50))
+def test_the_limit_is_on_pixels(profile):
+    data = codec.encode_image(make_picture(40, 50), profile=profile)
     assert codec.decode_image(data, size_limit=2000).shape == (40, 50, 3)
     for read in (codec.decode_image, codec.read_header, codec.recover_image):
         with pytest.raises(codec.LimitError, match="40 pixels are over the limit of 1999"):
@@ -372,13 +464,13 @@ def test_the_limit_is_on_pixels():
 
 @pytest.fixture(scope="module")
 def pixels():
-    return make_picture(75, 50)
+    return make_picture(139, 50)
 
 
 @pytest.fixture(scope="module")
-def striped(pixels):
+def striped(pixels, profile):
     """A file of five strips, the last of 11 rows, with metadata."""
-    return encode_in_strips(pixels, 16, icc=b"profile", exif=b"camera")
+    return encode_in_strips(pixels, 32, profile=profile, icc=b"profile", exif=b"camera")
 
 
 @pytest.fixture(scope="module")
@@ -471,10 +563,13 @@ def test_bytes_after_the_end(striped):
 # Recovery ---------------------------------------------------------------------------------------------------
 
 
+whole_picture = cache(codec.decode_image)
+
+
 def check_recovered(data, striped, lost):
     """Recover a file from which strips were lost; return the account of it."""
     recovered = codec.recover_image(data)
-    expected = codec.decode_image(striped)
+    expected = whole_picture(striped).copy()
     for first, last in map(recovered.header.strip_rows, lost):
         expected[first:last] = 128
     assert np.array_equal(recovered.pixels, expected)
@@ -512,7 +607,7 @@ def test_damage_in_a_strip_loses_its_rows_only(striped, lost, where):
 
 def test_ranges_of_missing_rows_are_joined(striped, chunks):
     kept = [chunks[i] for i in (0, 1, 2, 3, 6)]
-    assert check_recovered(put_together(kept), striped, [1, 2, 4]).missing == [(16, 48), (64, 75)]
+    assert check_recovered(put_together(kept), striped, [1, 2, 4]).missing == [(32, 96), (128, 139)]
 
 
 def test_strips_in_another_order_find_their_rows(striped, chunks):
@@ -523,8 +618,8 @@ def test_insides_of_a_strip_that_break_a_rule(striped, chunks):
     # With a right checksum: a faulty encoder, or malice.
     broken = (b"STRP", chunks[4][1][:-1])
     recovered = check_recovered(put_together([*chunks[:4], broken, *chunks[5:]]), striped, [1])
-    assert recovered.missing == [(16, 32)]
-    assert recovered.problems[0].startswith("rows 16 to 31: ")
+    assert recovered.missing == [(32, 64)]
+    assert recovered.problems[0].startswith("rows 32 to 63: ")
 
 
 def test_the_last_chunk_is_lost(striped):
@@ -582,17 +677,23 @@ def test_what_strict_reading_refuses_recovery_names(striped, chunks, spoil):
     check_recovered(spoil(chunks), striped, [])
 
 
-def test_recovery_of_a_huge_claim_is_bounded_in_time():
-    # 2**19 strips, of which one is there, and that is damaged.
-    data = put_together([(b"HEAD", head(width=1, height=2**22, rows=8)), (b"STRP", bytes(8))])
+def test_recovery_of_a_huge_claim_is_bounded_in_time(profile):
+    # 2**17 strips, of which one is there, and that is damaged.
+    data = put_together([(b"HEAD", HEADS[profile](width=1, height=2**22)), (b"STRP", bytes(8))])
     with pytest.raises(codec.TruncatedError, match="nothing of the picture") as caught:
         codec.recover_image(data)
     assert len(str(caught.value)) < 1000  # an account for people
 
 
-def test_a_strip_is_one_row_of_macroblocks_at_least():
+def test_a_strip_is_one_row_of_macroblocks_at_least(profile, monkeypatch):
     # What it takes to decode a strip bounds the width of a picture.
-    wide = np.zeros((1, (1 << 19) + 1), np.uint8)
-    with pytest.raises(codec.UnsupportedError, match="524289 pixels wide; the limit is 524288"):
-        codec.encode_image(wide)
-    assert np.array_equal(codec.decode_image(codec.encode_image(wide[:, 1:])), wide[:, 1:])
+    monkeypatch.setattr(codec.image, "LARGEST_STRIP", 1 << 16)  # a strip of 2**22 pixels would take seconds
+    widest = (1 << 16) // find_profile(profile).choose(1, False, 75, "psnr").macroblock
+    wide = np.full((1, widest + 1), 128, np.uint8)
+    with pytest.raises(codec.UnsupportedError, match=f"{widest + 1} pixels wide; the limit is {widest}"):
+        encode_in_strips(wide, 1, profile=profile)
+    data = encode_in_strips(wide[:, 1:], 1, profile=profile)
+    assert np.array_equal(codec.decode_image(data), wide[:, 1:])
+    monkeypatch.setattr(codec.image, "LARGEST_STRIP", (1 << 16) - 1)
+    with pytest.raises(codec.FormatError, match=f"a strip has at most {(1 << 16) - 1} pixels"):
+        codec.decode_image(data)

@@ -18,6 +18,7 @@ from tests.pictures import make_picture
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
+CODECS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr", "jpeg-progressive"]
 MINUS = "\N{MINUS SIGN}"
 
 pytestmark = pytest.mark.skipif(
@@ -76,9 +77,9 @@ def choose(browser, what, text):
 
 def test_curves_are_drawn_with_a_line_and_six_points_for_each_codec(opened):
     names = [each.text for each in opened.find_elements(By.CSS_SELECTOR, "#curves .legendtext")]
-    assert names == ["tcodec-baseline", "tcodec-baseline-psnr", "jpeg-progressive"]
+    assert names == CODECS
     traces = opened.find_elements(By.CSS_SELECTOR, "#curves .scatterlayer .trace")
-    assert [len(trace.find_elements(By.CSS_SELECTOR, ".point")) for trace in traces] == [6, 6, 6]
+    assert [len(trace.find_elements(By.CSS_SELECTOR, ".point")) for trace in traces] == [6] * len(CODECS)
     for trace in traces:
         line = trace.find_element(By.CSS_SELECTOR, ".js-line")
         assert "L" in line.get_attribute("d")
@@ -91,8 +92,8 @@ def test_hovering_over_a_point_shows_its_figures(opened, report):
     shown = WebDriverWait(opened, 10).until(
         lambda driver: driver.find_element(By.CSS_SELECTOR, ".hoverlayer .hovertext")
     )
-    own = json.loads((report / "results.json").read_text())["results"]["tcodec-baseline"]
-    assert "tcodec-baseline" in shown.text
+    own = json.loads((report / "results.json").read_text())["results"][CODECS[0]]
+    assert CODECS[0] in shown.text
     assert f"quality {own['quality'][0]}" in shown.text
     assert f"{round(own['bytes'][0])} bytes" in shown.text
     assert "psnr-rgb" in shown.text
@@ -135,9 +136,7 @@ def test_pictures_are_side_by_side_at_equal_rates(opened, report):
     choose(opened, "source", name)
     figures = opened.find_elements(By.CSS_SELECTOR, "#crops figure")
     captions = [figure.text for figure in figures]
-    assert [caption.split(":")[0] for caption in captions] == [
-        "original", "tcodec-baseline", "tcodec-baseline-psnr", "jpeg-progressive",
-    ]  # fmt: skip
+    assert [caption.split(":")[0] for caption in captions] == ["original", *CODECS]
     rates = [float(caption.split(": ")[1].split()[0]) for caption in captions[1:]]
     assert max(rates) < 1.06 * min(rates)
     for figure in figures:

@@ -133,10 +133,13 @@ OPTIONS = {
     "-y 444": {"yuv": "444"},
     "--yuv 400": {"yuv": "400"},
     "--profile baseline": {"profile": "baseline"},
+    "--profile main": {},
+    "-e 1": {"effort": 1},
+    "--effort 9": {"effort": 9},
     "--tune psnr": {"tune": "psnr"},
     "--tune ms-ssim": {"tune": "ms-ssim"},
-    "--tables jpeg": {"tables": "jpeg"},
-    "-y 444 -q 90 --tune psnr --tables sloped": {"yuv": "444", "quality": 90, "tune": "psnr", "tables": "sloped"},
+    "--profile baseline --tables jpeg": {"profile": "baseline", "tables": "jpeg"},
+    "-y 444 -q 90 -e 3 --tune psnr": {"yuv": "444", "quality": 90, "effort": 3, "tune": "psnr"},
 }
 
 
@@ -166,7 +169,12 @@ def test_target_psnr(tcodec, folder):
     assert status == 0
     data = (folder / "x.tjpg").read_bytes()
     assert 33 <= psnr(codec.decode_image(data), RGB) < 33.2
-    assert lines[0].endswith(f"quality {codec.read_header(data).stages.quality:g}")  # which one was found
+    found = codec.read_header(data).stages
+    assert lines[0].endswith(f"step {found.step}, tune ms-ssim, lapped True")
+    status, _, lines = tcodec("encode", "x.png", "--target-psnr", "33", "--profile", "baseline", "-f")
+    assert status == 0
+    found = codec.read_header((folder / "x.tjpg").read_bytes()).stages
+    assert lines[0].endswith(f"quality {found.quality:g}")  # which one was found
 
 
 def test_a_target_out_of_reach_is_an_error(tcodec, folder):

@@ -11,9 +11,12 @@ from codec import program
 from codec.baseline import Baseline
 from codec.frames import from_rgb
 from codec.image import optional_stages
+from codec.main import Main
+from codec.profiles import OWN
 from codec.reconstruct import steps
 from codec.syntax import KINDS
 from codec.video import DECODED, STAGES, GroupHeader
+from tests import files
 from tests.clips import encode_watched, make_clip, same_frames, take_apart
 from tests.pictures import make_picture
 
@@ -41,38 +44,68 @@ def traced(clip, **options):
 
 
 @pytest.mark.parametrize("tune", ["ms-ssim", "psnr"])
-@pytest.mark.parametrize("stage", optional_stages())
-def test_every_stage_of_a_picture_matters(stage, tune, picture):
-    whole, less = (codec.encode_image(picture, 60, tune=tune, without=without) for without in ((), {stage}))
+@pytest.mark.parametrize(("profile", "stage"), [(name, stage) for name in OWN for stage in optional_stages(name)])
+def test_every_stage_of_a_picture_matters(profile, stage, tune, picture):
+    whole, less = (
+        codec.encode_image(picture, 75, profile=profile, tune=tune, without=without) for without in ((), {stage})
+    )
     assert whole != less
     assert np.abs(codec.decode_image(less).astype(int) - picture).mean() < 5
+
+
+@pytest.mark.parametrize("profile", OWN)
+def test_all_stages_of_a_picture_can_be_left_out_at_once(profile, picture):
+    least = codec.encode_image(picture, 75, profile=profile, without=optional_stages(profile))
+    assert np.abs(codec.decode_image(least).astype(int) - picture).mean() < 5
 
 
 def test_without_a_deadzone_levels_are_the_nearest(picture):
     gray = picture[..., 1]
     levels = {}
     for without in ((), ("deadzone",)):
-        trace = codec.trace_image(codec.encode_image(gray, 60, without=without))
+        trace = codec.trace_image(codec.encode_image(gray, 60, profile="baseline", without=without))
         levels[without] = np.abs(trace.planes["Y"].levels)
     assert (levels[()] <= levels["deadzone",]).all()
     assert levels[()].sum() < levels["deadzone",].sum()
-    plain = Baseline.choose(1, False, 60, "ms-ssim", None, {"deadzone"})
+    plain = Baseline.choose(1, False, 60, "ms-ssim", without={"deadzone"})
     assert plain.deadzone == 0
 
 
 def test_without_tables_the_steps_are_jpegs_and_the_deadzone_stays():
-    chosen = Baseline.choose(3, True, 60, "psnr", None, {"tables"})
+    chosen = Baseline.choose(3, True, 60, "psnr", without={"tables"})
     assert (chosen.tables, chosen.deadzone) == ("jpeg", 0.17)
 
 
-def test_without_subsampling_chroma_is_whole(picture):
-    assert not codec.read_header(codec.encode_image(picture, without={"subsampling"})).subsampled
+@pytest.mark.parametrize("profile", OWN)
+def test_without_subsampling_chroma_is_whole(profile, picture):
+    data = codec.encode_image(picture, profile=profile, without={"subsampling"})
+    assert not codec.read_header(data).subsampled
+
+
+def test_what_is_left_out_of_a_picture_is_not_in_it(picture):
+    lapped, filters, sizes = {}, {}, {}
+    for stage in Main.STAGES:
+        data = codec.encode_image(picture, without={stage})
+        stages, payload = codec.read_header(data).stages, files.take_apart(data)[-1][1]
+        planes, filters[stage], coded, _ = stages.read_strip(payload, 4, 96, 96)
+        assert len(planes) == 3
+        lapped[stage], sizes[stage] = stages.lapped, set(np.unique(coded[0].sizes).tolist())
+    assert [stage for stage in lapped if not lapped[stage]] == ["lapping"]
+    assert [stage for stage in filters if not filters[stage]] == ["loop-filter"]
+    assert [stage for stage in sizes if sizes[stage] == {8}] == ["large-blocks"]
 
 
 @pytest.mark.parametrize("without", [{"deadzone", "nosuch"}, "nosuch", ["b-frames"]])
 def test_an_unknown_stage_is_named_with_those_that_are_known(without, picture):
     with pytest.raises(codec.CodecError, match=r"(nosuch|b-frames); there are subsampling, tables, deadzone"):
-        codec.encode_image(picture, without=without)
+        codec.encode_image(picture, profile="baseline", without=without)
+
+
+def test_a_stage_of_another_profile_is_not_known(picture):
+    with pytest.raises(codec.CodecError, match=r"called deadzone; there are subsampling, .*lapping"):
+        codec.encode_image(picture, without={"deadzone"})
+    with pytest.raises(codec.CodecError, match="called lapping; there are subsampling, tables, deadzone"):
+        codec.encode_image(picture, profile="baseline", without={"lapping"})
 
 
 # Videos -----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ LEVEL = np.float32(0.75)  # what fixed-point rounding of luma, chroma and the su
 @pytest.mark.parametrize("yuv", ["420", "444"])
 def test_the_ledger_adds_up_to_the_file(channels, yuv):
     picture = make_picture(61, 83, channels)
-    data = codec.encode_image(picture, 70, yuv=yuv, icc=b"a profile", exif=b"a camera")
+    data = codec.encode_image(picture, 70, yuv=yuv, profile="baseline", icc=b"a profile", exif=b"a camera")
     trace = codec.trace_image(data)
     assert trace.ledger.total == 8 * len(data)
     assert list(trace.planes) == PLANES[channels]
@@ -28,7 +28,7 @@ def test_the_ledger_adds_up_to_the_file(channels, yuv):
 
 
 def test_strips_add_up_too():
-    data = encode_in_strips(make_picture(70, 40), 16)
+    data = encode_in_strips(make_picture(70, 40), 16, profile="baseline")
     trace = codec.trace_image(data)
     assert trace.ledger.total == 8 * len(data)
     assert trace.ledger.bits[FILE, "strip numbers"] == 5 * 32
@@ -37,7 +37,7 @@ def test_strips_add_up_too():
 
 
 def test_bits_of_blocks_are_those_of_the_planes():
-    trace = codec.trace_image(codec.encode_image(make_picture(64, 96), 80))
+    trace = codec.trace_image(codec.encode_image(make_picture(64, 96), 80, profile="baseline"))
     kinds = ("DC code words", "AC code words", "signs", "mantissas")
     for name, plane in trace.planes.items():
         assert plane.bits.sum() == sum(trace.ledger.bits[name, kind] for kind in kinds)
@@ -46,7 +46,7 @@ def test_bits_of_blocks_are_those_of_the_planes():
 
 
 def test_symbols_levels_and_coefficients_tell_the_same():
-    trace = codec.trace_image(codec.encode_image(make_picture(48, 80), 60, tables="jpeg"))
+    trace = codec.trace_image(codec.encode_image(make_picture(48, 80), 60, profile="baseline", tables="jpeg"))
     steps = dict.fromkeys(("Cb", "Cr"), quantize.scale(quantize.TABLES["jpeg"], 60)[1])
     steps["Y"] = quantize.scale(quantize.TABLES["jpeg"], 60)[0]
     for name, plane in trace.planes.items():
@@ -61,7 +61,7 @@ def test_symbols_levels_and_coefficients_tell_the_same():
 
 def test_the_planes_make_the_pixels():
     for yuv in ("420", "444"):
-        trace = codec.trace_image(codec.encode_image(make_picture(40, 72), 85, yuv=yuv))
+        trace = codec.trace_image(codec.encode_image(make_picture(40, 72), 85, yuv=yuv, profile="baseline"))
         y, cb, cr = (trace.planes[name].upsampled[:40, :72] for name in ("Y", "Cb", "Cr"))
         expected = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1) + 128
         assert np.abs(np.clip(expected, 0, 255) - trace.pixels).max() <= 0.5 + LEVEL
@@ -71,7 +71,7 @@ def test_the_planes_make_the_pixels():
 
 
 def test_a_damaged_file_raises_what_decoding_raises():
-    chunks = take_apart(codec.encode_image(make_picture(20, 20)))
+    chunks = take_apart(codec.encode_image(make_picture(20, 20), profile="baseline"))
     broken = put_together([*chunks[:-1], (chunks[-1][0], chunks[-1][1][:-1])])
     with pytest.raises(codec.CodecError) as of_decoder:
         codec.decode_image(broken)

@@ -12,6 +12,7 @@ import json
 import struct
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,11 @@ from codec import Header, decode_image, encode_image
 from codec.baseline import Baseline
 from codec.coefficients import encode_levels
 from codec.frames import Format, Planes
+from codec.main import Main
 from codec.video import GROUP_FIXED
 from codec.video import Header as VideoHeader
 from tests import clips
-from tests.files import encode_in_strips, put_together
+from tests.files import encode_in_strips, invent_strip, put_together
 from tests.groups import invent_group, levels_of
 from tests.pictures import make_picture
 
@@ -43,19 +45,30 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
 def golden_files() -> dict[str, bytes]:
     """Return every golden file by its name: each kind of picture, sampling and table, and the corners of the format."""
     noise = np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)
+    baseline = partial(encode_image, profile="baseline")
     return {
-        "gray_jpeg": encode_image(make_picture(70, 93, 1), 75, tables="jpeg"),
-        "gray_alpha_sloped": encode_image(make_picture(50, 41, 2), 60),
-        "rgb_420_odd_sloped": encode_image(make_picture(91, 67), 75),
-        "rgb_420_flat": encode_image(make_picture(64, 96), 40, tune="psnr"),
-        "rgb_444_jpeg": encode_image(make_picture(61, 80), 90, yuv="444", tables="jpeg"),
-        "rgba_420_metadata": encode_image(make_picture(75, 58, 4), 85, icc=b"a profile", exif=b"MM\x00*data"),
-        "rgb_400": encode_image(make_picture(33, 35), 50, yuv="400"),
-        "rgb_420_strips": encode_in_strips(make_picture(210, 300, seed=2), 64, 70),
-        "one_pixel": encode_image(np.array([[[200, 30, 60]]], np.uint8), 100),
-        "noise_finest": encode_image(noise, 100, yuv="444", tables="jpeg"),
-        "noise_coarsest": encode_image(noise, 0, tune="psnr"),
+        "gray_jpeg": baseline(make_picture(70, 93, 1), 75, tables="jpeg"),
+        "gray_alpha_sloped": baseline(make_picture(50, 41, 2), 60),
+        "rgb_420_odd_sloped": baseline(make_picture(91, 67), 75),
+        "rgb_420_flat": baseline(make_picture(64, 96), 40, tune="psnr"),
+        "rgb_444_jpeg": baseline(make_picture(61, 80), 90, yuv="444", tables="jpeg"),
+        "rgba_420_metadata": baseline(make_picture(75, 58, 4), 85, icc=b"a profile", exif=b"MM\x00*data"),
+        "rgb_400": baseline(make_picture(33, 35), 50, yuv="400"),
+        "rgb_420_strips": encode_in_strips(make_picture(210, 300, seed=2), 64, 70, profile="baseline"),
+        "one_pixel": baseline(np.array([[[200, 30, 60]]], np.uint8), 100),
+        "noise_finest": baseline(noise, 100, yuv="444", tables="jpeg"),
+        "noise_coarsest": baseline(noise, 0, tune="psnr"),
         "levels_beyond_float32": extreme_levels(),
+        "main_gray": encode_image(make_picture(70, 93, 1), 75),
+        "main_gray_alpha_psnr": encode_image(make_picture(50, 41, 2), 60, tune="psnr"),
+        "main_rgb_420_odd": encode_image(make_picture(91, 67), 75),
+        "main_rgb_444_psnr": encode_image(make_picture(61, 80), 90, yuv="444", tune="psnr"),
+        "main_rgba_420_strips": encode_in_strips(make_picture(150, 120, 4), 64, 50),
+        "main_without_lapping": encode_image(make_picture(64, 96), 30, without={"lapping"}),
+        "main_one_pixel": encode_image(np.array([[[200, 30, 60]]], np.uint8), 100),
+        "main_noise_finest": encode_image(noise, 100, yuv="444"),
+        "main_noise_coarsest": encode_image(noise, 0),
+        "main_made_up_levels": made_up_levels(),
     }
 
 
@@ -66,6 +79,13 @@ def extreme_levels() -> bytes:
     rng = np.random.default_rng(3)
     levels = [rng.integers(-2047, 2048, (*shape, 64)).astype(np.int16) for shape in stages.shapes(32, 32)]
     return put_together([(b"HEAD", header.to_bytes()), (b"STRP", bytes(4) + encode_levels(levels))])
+
+
+def made_up_levels() -> bytes:
+    """Return a file of the main profile that no picture gives: blocks and levels of any size, at the coarsest step."""
+    stages = Main(4, True, 65_535, "ms-ssim")
+    header = Header(96, 64, 4, True, 64, "main", stages)
+    return put_together([(b"HEAD", header.to_bytes()), (b"STRP", bytes(4) + invent_strip(stages, 64, 96, 5))])
 
 
 def clip_hash(frames: Iterable[tuple[Planes, int]]) -> str:
