@@ -73,7 +73,7 @@ class Item(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """Samples as they were, and as the transform left them in 1/16; the step in 1/64."""
+    """Samples as they were, and as the transform left them in 1/8; the step in 1/64."""
 
     wanted: NDArray[np.float32]
     decoded: NDArray[np.float32]
@@ -237,7 +237,7 @@ def fit_filter(pairs: Sequence[Filtered]) -> NDArray[np.int64]:
                 column[here] += clipped
                 column[there] -= clipped
         rows = columns.reshape(taps * limits, -1)
-        unit = np.float32(4 * loop_filter.STEP_UNIT / step)  # 1/16 in 64ths of the step
+        unit = np.float32(8 * loop_filter.STEP_UNIT / step)  # 1/8 in 64ths of the step
         error = ((lapped.SAMPLE_UNIT * wanted - decoded) * unit).ravel()
         near = 4.0 ** -np.abs(np.log2(step / lapped.COEFFICIENT_UNIT / knots))
         grams += near[:, None, None] * (rows @ rows.T)

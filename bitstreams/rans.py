@@ -17,7 +17,7 @@ of words, since each lane knows when it is its turn to take one. Every batch beg
 
 **What lanes cost.** A state begins at 2**16; its 16 low bits may as well hold something, and hold plain bits of the
 caller ("hidden" ones). It ends anywhere below 2**32, on a scale that is even in log x. So instead of 32 bits, the width
-of what is above 2**16 and its bits are stored: about 3.5 bits a lane are lost, not 12.
+of what is above 2**16 and its bits are stored: about 4 bits a lane are lost, not 8.
 
 `encode_plain` and `decode_plain` do the same, symbol by symbol. The bytes of a section:
 

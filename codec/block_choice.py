@@ -94,11 +94,11 @@ class _Meter(StripEncoder):
         Bits of all levels but DC.
     """
 
-    def begin(self, plane: Plane) -> int:
-        last = super().begin(plane)
+    def begin(self, plane: Plane) -> tuple[int, bool]:
+        begun = super().begin(plane)
         self.cells = self._now.cells
         self.spent = np.zeros((4, self._scaled.shape[2]))
-        return last
+        return begun
 
     def ac(self, d: int, phase: int, places: NDArray[np.intp], contexts: NDArray[np.int32]) -> NDArray[np.integer]:
         symbols = super().ac(d, phase, places, contexts)

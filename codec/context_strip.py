@@ -3,7 +3,8 @@
 `code_strip` goes through a strip plane by plane: sizes of blocks, DC levels, then all other magnitudes. It is called
 with a `StripEncoder`, which chooses levels and writes them, or with a `StripDecoder`, which reads them. The bytes:
 
-    last        1 byte a plane: the last diagonal of frequencies that is not all 0, 0 if there is none
+    last        1 byte a plane: the last diagonal of frequencies that is not all 0, 0 if there is none; and 128 more if
+                the plane is explicit (`codec.contexts`)
     plain       a varint, its length in bytes; then bit fields (`bitstreams.bits`):
                     for each DC difference that is not 0 its sign and extra bits, in the order of coding
                     for each magnitude from 17 on, of all planes: 4 bits, the size of what it has more than 16
@@ -35,6 +36,7 @@ from codec.trained import PlaneModel
 __all__ = ["CodedPlane", "Plane", "StripDecoder", "StripEncoder", "code_strip"]
 
 SIZE_BITS = 4
+EXPLICIT = 1 << 7
 SYMBOLS_A_LANE = 500  # enough for what a lane costs to be forgotten, few enough to decode many at a time
 MOST_LANES = 4096
 DEADZONE = np.float32(0.33)  # what is added before levels are cut off, where they are not optimised
@@ -89,7 +91,7 @@ class CodedPlane(NamedTuple):
 class Coder(Protocol):
     """What the walk needs of an encoder or a decoder."""
 
-    def begin(self, plane: Plane) -> int: ...
+    def begin(self, plane: Plane) -> tuple[int, bool]: ...
 
     def sizes(self, plane: Plane) -> NDArray[np.uint8]: ...
 
@@ -106,12 +108,12 @@ def code_strip(coder: Coder, planes: Sequence[Plane]) -> list[CodedPlane]:
     """Walk through a strip, in either direction."""
     coded: list[CodedPlane] = []
     for plane in planes:
-        last = coder.begin(plane)
+        last, explicit = coder.begin(plane)
         sizes = _halved(coded[0].sizes, plane.half) if plane.chroma else coder.sizes(plane)
         others, known = known_before(plane, coded)
         dc, missed = code_dc(coder.dc, plane.model.dc, plane.rows, plane.columns, others)
         surroundings = Surroundings(plane.rows, plane.columns, slopes(dc), known)
-        code_magnitudes(coder.ac, plane.model.ac, surroundings, last)
+        code_magnitudes(coder.ac, plane.model.ac, surroundings, last, explicit)
         last = coder.end(last)
         coded.append(CodedPlane(sizes, dc, surroundings.magnitudes(last), last, missed))
     return coded
@@ -152,12 +154,15 @@ class Wanted(NamedTuple):
         Lambda of `codec.rdoq`, in squared steps a bit.
     optimised : bool
         Whether levels are chosen by what they cost, or rounded with a deadzone.
+    explicit : bool
+        Whether no level is implied to be 0.
     """
 
     cells: NDArray[np.float32]
     sizes: NDArray[np.uint8]
     weight: NDArray[np.float32] | float
     optimised: bool
+    explicit: bool = False
 
 
 class StripEncoder:
@@ -167,11 +172,15 @@ class StripEncoder:
     ----------
     wanted : sequence of Wanted
         Of each plane.
+    sizes : Tables
+        Of decisions about block sizes.
 
     Attributes
     ----------
     levels : list of (64, rows, columns) float32 arrays
         The levels that were chosen, for each plane; complete after the walk.
+    lossy : list of bool
+        For each plane, whether too much was lost to implied zeros: it should be coded again, explicitly.
     """
 
     def __init__(self, wanted: Sequence[Wanted], sizes: Tables) -> None:
@@ -184,8 +193,9 @@ class StripEncoder:
         self._escapes: list[NDArray[np.float32]] = []
         self._signs: list[NDArray[np.bool_]] = []
         self.levels: list[NDArray[np.float32]] = []
+        self.lossy: list[bool] = []
 
-    def begin(self, plane: Plane) -> int:
+    def begin(self, plane: Plane) -> tuple[int, bool]:
         self._now = self._wanted[len(self.levels)]
         self._plane = plane
         self._coefficients = to_phases(self._now.cells[ZIGZAG[1:]])
@@ -203,7 +213,8 @@ class StripEncoder:
         self._dc_bits[:, 1:] += 1
         self._marks: dict[int, int] = {}  # batches before each diagonal
         high = np.flatnonzero((self._scaled >= 0.5).any(axis=(0, 2)))
-        return 0 if not high.size else next(d for d, cells in enumerate(DIAGONALS) if cells.stop > high[-1] + 1)
+        self._coded = np.zeros(self._scaled.shape, np.bool_)
+        return _diagonal(high), self._now.explicit
 
     def sizes(self, plane: Plane) -> NDArray[np.uint8]:
         def code(contexts: NDArray[np.integer], symbols: NDArray[np.integer] | None) -> NDArray[np.integer]:
@@ -248,13 +259,14 @@ class StripEncoder:
         else:
             levels = np.floor(magnitudes + DEADZONE)
         self._chosen[phase, cells].reshape(-1)[places] = levels
+        self._coded[phase, cells].reshape(-1)[places] = True
         symbols = np.minimum(levels, ESCAPE).astype(np.uint8)
         self._rans.code(self._plane.model.tables, contexts + np.int32(dc_pyramid.CONTEXTS), symbols)
         return symbols
 
     def end(self, last: int) -> int:
-        some = np.flatnonzero(self._chosen.any(axis=(0, 2)))
-        true = 0 if not some.size else next(d for d, cells in enumerate(DIAGONALS) if cells.stop > some[-1] + 1)
+        self.lossy.append(self._lost(last))
+        true = _diagonal(np.flatnonzero(self._chosen.any(axis=(0, 2))))
         after = [mark for d, mark in self._marks.items() if d > true]
         if after:
             self._rans.forget(min(after))
@@ -268,8 +280,17 @@ class StripEncoder:
         cells[0] = self._dc_levels.reshape(cells[0].shape)
         cells[ZIGZAG[1:]] = from_phases(signed, self._plane.rows, self._plane.columns)
         self.levels.append(cells)
-        self._lasts.append(true)
+        self._lasts.append(true | EXPLICIT * self._now.explicit)
         return true
+
+    def _lost(self, last: int) -> bool:
+        """Tell whether levels that were implied to be 0 would be worth more than it costs to code all places."""
+        magnitudes = self._scaled[:, : DIAGONALS[last].stop - 1]
+        implied = magnitudes[~self._coded[:, : DIAGONALS[last].stop - 1]]
+        weight = float(np.mean(self._now.weight))
+        levels = np.rint(implied)
+        gain = implied**2 - (implied - levels) ** 2 - np.float32(weight * float(self._bits[0, 1])) * (levels > 0)
+        return float(np.maximum(gain, 0).sum(dtype=np.float64)) > weight * float(self._bits[0, 0]) * implied.size
 
     def finish(self) -> bytes:
         """Return the bytes of the strip."""
@@ -287,6 +308,11 @@ class StripEncoder:
         return bytes(self._lasts) + write_varint(len(plain)) + plain + self._rans.finish(lanes, hidden) + rest
 
 
+def _diagonal(cells: NDArray[np.intp]) -> int:
+    """Return the diagonal of the last of some cells, counted in zigzag order without DC; 0 if there are none."""
+    return next((d for d, of_d in enumerate(DIAGONALS) if cells.size and of_d.stop > cells[-1] + 1), 0)
+
+
 class StripDecoder:
     """Reads levels.
 
@@ -297,6 +323,8 @@ class StripDecoder:
     at : int
         Index of its first byte.
     planes : sequence of Plane
+    sizes : Tables
+        Of decisions about block sizes.
 
     Raises
     ------
@@ -309,8 +337,8 @@ class StripDecoder:
         self._lasts = list(data[at : at + len(planes)])
         if len(self._lasts) < len(planes):
             raise TruncatedError("the strip ends inside its header")
-        if max(self._lasts) > LAST:
-            raise FormatError(f"frequencies up to diagonal {max(self._lasts)}; the last is {LAST}")
+        if max(last & ~EXPLICIT for last in self._lasts) > LAST:
+            raise FormatError(f"frequencies up to diagonals {self._lasts}; the last is {LAST}")
         plain, at = read_varint(data, at + len(planes))
         if plain > len(data) - at:
             raise TruncatedError(f"plain bits take {plain} bytes, {max(0, len(data) - at)} are left")
@@ -320,10 +348,11 @@ class StripDecoder:
         self._tail = data[self._rans.end :]
         self._begun = 0
 
-    def begin(self, plane: Plane) -> int:
+    def begin(self, plane: Plane) -> tuple[int, bool]:
         self._tables = plane.model.tables
+        last = self._lasts[self._begun]
         self._begun += 1
-        return self._lasts[self._begun - 1]
+        return last & ~EXPLICIT, last >= EXPLICIT
 
     def decode(
         self, tables: Tables, contexts: NDArray[np.integer], places: NDArray[np.intp] | None, d: int = 0, phase: int = 0

@@ -25,8 +25,9 @@ expectation of all of it is one matrix product:
 
 Weights are whole multiples of 2**-12 and not negative, magnitudes are integers clipped at `ESCAPE`: sums below 2**12
 are exact in float32, in any order, on any machine. Four contexts an octave come from the bits of the float itself,
-which are its logarithm but for the curve between powers of two. Where E is below 2**-6 nothing is coded: the level is 0
-("implied"), and an encoder has to live with that.
+which are its logarithm but for the curve between powers of two. Where E is below 2**-6 nothing is coded: the level is
+0 ("implied"). In photographs an encoder loses next to nothing by that. Where it would, as with a star in a black sky or
+a fine pattern in a flat area, it says that a plane is "explicit": then all places are coded, as if E were 2**-6 there.
 
 Magnitudes up to 16 are symbols; the symbol 17 says that the rest follows as plain bits. Signs are plain bits as well.
 
@@ -290,17 +291,19 @@ CORNERS = [_neighbours(phase, ((-1, -1), (-1, 1), (1, -1), (1, 1))) for phase in
 
 
 def classify(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
-    """Return the contexts of expected magnitudes of at least `LEAST` on a diagonal."""
+    """Return the contexts of expected magnitudes on a diagonal."""
     band = BINS * (sum(d >= start for start in BANDS) - 1)
     contexts = expected.view(np.int32) >> SHIFT
     contexts += np.int32(band - FIRST)
-    return np.minimum(contexts, np.int32(band + BINS - 1), out=contexts)
+    return np.clip(contexts, np.int32(band), np.int32(band + BINS - 1), out=contexts)
 
 
 Code = Callable[[int, int, NDArray[np.intp], NDArray[np.int32]], NDArray[np.integer]]
 
 
-def code_magnitudes(code: Code, weights: Sequence[Weights], surroundings: Surroundings, last: int) -> None:
+def code_magnitudes(
+    code: Code, weights: Sequence[Weights], surroundings: Surroundings, last: int, explicit: bool = False
+) -> None:
     """Walk through the magnitudes of a plane, in either direction.
 
     Parameters
@@ -314,11 +317,14 @@ def code_magnitudes(code: Code, weights: Sequence[Weights], surroundings: Surrou
         Of the plane, to begin with; at the end it has all its magnitudes.
     last : int
         The last diagonal in which not all is 0; 0 if there is none.
+    explicit : bool
+        Whether all places are coded, and none implied to be 0.
     """
+    least = np.finfo(np.float32).tiny if explicit else LEAST
     for d in range(1, last + 1):
         for phase in range(4):
             expected = surroundings.expect(weights[d - 1], d, phase)
-            places = (expected.reshape(-1) >= LEAST).nonzero()[0]
+            places = (expected.reshape(-1) >= least).nonzero()[0]
             magnitudes = np.zeros(expected.shape, np.float32)
             if places.size:
                 contexts = classify(expected.reshape(-1).take(places), d)

@@ -49,7 +49,7 @@ __all__ = [
     "walk",
 ]
 
-SYMBOLS = 28  # differences below 2**15
+SYMBOLS = 28  # differences below 2**14
 LARGEST = (1 << 15) - 1
 CONTEXTS = 60  # expected magnitudes from 2**-6 to 2**9, four an octave
 SHIFT, FIRST = np.int32(21), np.int32((127 - 6) << 2)
@@ -109,10 +109,19 @@ def _refine(rows: int, columns: int, spacing: int) -> Iterator[Step]:
         places = np.stack(
             [
                 _mirror(row + down, height)[:, None] * (spacing * columns) + _mirror(column + right, width) * spacing
-                for down, right in ((0, 0), *(NEAREST if kind else CORNERS), *RINGS[kind])
+                for down, right in ((0, 0), *_near(kind, height, width), *RINGS[kind])
             ]
         ).reshape(-1, row.size * column.size)
         yield Step(3 * min(spacing.bit_length() - 1, 2) + kind, places[0], places[1:])
+
+
+def _near(kind: int, height: int, width: int) -> Sequence[tuple[int, int]]:
+    """Return the steps to the two pairs of nearest neighbours; on a single row or column there is only one pair."""
+    if kind == 0:
+        return CORNERS
+    if height == 1:
+        return NEAREST[:2] * 2
+    return NEAREST[2:] * 2 if width == 1 else NEAREST
 
 
 def _mirror(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
@@ -182,7 +191,7 @@ def find_contexts(expected: NDArray[np.float64]) -> NDArray[np.int32]:
 
 
 def classify(magnitudes: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Return the symbols of magnitudes in [0, 2**15)."""
+    """Return the symbols of magnitudes in [0, 2**14)."""
     size = np.frexp(magnitudes.astype(np.float64))[1].astype(np.intp)
     return np.where(magnitudes < 4, magnitudes, 2 * size - 2 + (magnitudes >> np.maximum(size - 2, 0) & 1))
 

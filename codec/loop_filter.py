@@ -57,8 +57,8 @@ def interpolate(weights: NDArray[np.int64], step: int) -> NDArray[np.int16]:
 
 
 def normalise(plane: NDArray[np.float32], step: int) -> NDArray[np.int16]:
-    """Express samples, in 1/16, in 64ths of the step, itself in 1/64: (H, W) float32 to int16."""
-    scaled = plane * np.float32(4 * STEP_UNIT / step)
+    """Express samples, in 1/8, in 64ths of the step, itself in 1/64: (H, W) float32 to int16."""
+    scaled = plane * np.float32(8 * STEP_UNIT / step)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -LARGEST, LARGEST, out=scaled)
     return scaled.astype(np.int16)
@@ -72,7 +72,8 @@ def _places(shape: tuple[int, int], tap: tuple[int, int], first: int, last: int)
     """
     (height, width), (down, right) = shape, tap
     offset = down * width + right
-    start, stop = first * width, min(last * width, height * width - offset)
+    start = first * width
+    stop = max(start, min(last * width, height * width - offset))
     alone = slice(max(0, width - right), width) if right >= 0 else slice(0, -right)
     return slice(start, stop), slice(start + offset, stop + offset), alone
 
@@ -100,11 +101,11 @@ def differences(
     """
     flat, width = samples.reshape(-1), samples.shape[1]
     here, there, alone = _places(samples.shape, tap, first, last)
-    count = max(0, here.stop - here.start)
+    count = here.stop - here.start
     np.subtract(flat[there], flat[here], out=out[:count])
     out[count:] = 0
     out.reshape(-1, width)[:, alone] = 0
-    return slice(here.start, here.start + count), slice(there.start, there.start + count)
+    return here, there
 
 
 def apply(plane: NDArray[np.float32], step: int, weights: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -113,7 +114,7 @@ def apply(plane: NDArray[np.float32], step: int, weights: NDArray[np.int64]) -> 
     Parameters
     ----------
     plane : (H, W) float32 array
-        Whole numbers in 1/16.
+        Whole numbers in 1/8.
     step : int
         Of the quantiser, in 1/64.
     weights : (KNOTS, taps, limits) int64 array
@@ -122,7 +123,7 @@ def apply(plane: NDArray[np.float32], step: int, weights: NDArray[np.int64]) -> 
     Returns
     -------
     (H, W) float32 array
-        In 1/16, whole numbers.
+        In 1/8, whole numbers.
     """
     height, width = plane.shape
     samples = normalise(plane, step)
@@ -150,7 +151,7 @@ def apply(plane: NDArray[np.float32], step: int, weights: NDArray[np.int64]) -> 
             change[here] += total[: here.stop - here.start]
             change[there] -= total[: there.stop - there.start]
     moved = change.reshape(plane.shape).astype(np.float32)
-    moved *= np.float32(step / (4 * STEP_UNIT * WEIGHT_UNIT))
+    moved *= np.float32(step / (8 * STEP_UNIT * WEIGHT_UNIT))
     np.rint(moved, out=moved)
     moved += plane
     return moved

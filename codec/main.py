@@ -120,7 +120,7 @@ class Main:
     }
     TUNES: ClassVar[Mapping[str, Tune]] = TUNES
     STRIP: ClassVar[int] = 1 << 20  # enough lanes for the entropy decoder, and little enough to lose
-    PIXELS_A_BYTE: ClassVar[int] = 1 << 18  # a strip of 2**22 pixels without any detail takes some 30 bytes
+    PIXELS_A_BYTE: ClassVar[int] = 1 << 18  # a strip has at most 2**22 pixels, and takes at least 16 bytes
 
     channels: int
     subsampled: bool
@@ -200,8 +200,13 @@ class Main:
     def encode_strip(self, pixels: NDArray[np.uint8]) -> bytes:
         """Code a strip: (H, W, channels) uint8, both sides multiples of 32."""
         planes, samples = self.planes(*pixels.shape[:2]), self.samples(pixels)
-        coder = StripEncoder(self.wanted(planes, samples), self.tables.sizes)
+        wanted = self.wanted(planes, samples)
+        coder = StripEncoder(wanted, self.tables.sizes)
         coded = code_strip(coder, planes)
+        if any(coder.lossy):
+            wanted = [each._replace(explicit=lossy) for each, lossy in zip(wanted, coder.lossy, strict=True)]
+            coder = StripEncoder(wanted, self.tables.sizes)
+            coded = code_strip(coder, planes)
         return bytes([self._choose_filters(planes, coded, coder.levels, samples)]) + coder.finish()
 
     def samples(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
@@ -294,7 +299,7 @@ class Main:
         coded: Sequence[CodedPlane],
         levels: Sequence[NDArray[np.float32]],
     ) -> list[list[NDArray[np.float32]]]:
-        """Return the samples of each plane in 1/16: as the transform leaves them, then filtered, if they are."""
+        """Return the samples of each plane in 1/8: as the transform leaves them, then filtered, if they are."""
         samples = []
         every = zip(planes, coded, levels, self.steps, strict=True)
         for i, (plane, of_plane, of_levels, steps) in enumerate(every):
@@ -304,7 +309,7 @@ class Main:
         return samples
 
     def to_pixels(self, samples: Sequence[NDArray[np.float32]], pixels: NDArray[np.uint8]) -> None:
-        """Turn planes in 1/16 into pixels."""
+        """Turn planes in 1/8 into pixels."""
         unit = np.float32(color.LUMA_UNIT / lapped.SAMPLE_UNIT)
         offsets = None
         if self.channels >= 3:

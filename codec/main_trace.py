@@ -79,7 +79,7 @@ class _Tracer(StripDecoder):
 
     watched: list[_Watched]
 
-    def begin(self, plane: Plane) -> int:
+    def begin(self, plane: Plane) -> tuple[int, bool]:
         if not self._begun:
             self.watched = []
         self.watched.append(_Watched(plane))

@@ -23,7 +23,7 @@ shipped = pytest.mark.parametrize(
 def apply_plain(plane, step, weights):
     """Filter sample by sample, in whole numbers but for the two scales."""
     height, width = plane.shape
-    to_steps, back = np.float32(256 / step), np.float32(step / 65_536)
+    to_steps, back = np.float32(512 / step), np.float32(step / 131_072)
     samples = [[int(np.clip(np.rint(x * to_steps), -16_383, 16_383)) for x in row] for row in plane]
     of_taps = interpolate(weights, step).tolist()
     out = plane.copy()
@@ -43,7 +43,7 @@ def apply_plain(plane, step, weights):
 
 
 def draw_plane(height, width, roughness, seed):
-    """Draw samples in 1/16 that differ from each other by so much."""
+    """Draw samples in 1/8 that differ from each other by so much."""
     rng = np.random.default_rng(seed)
     return (rng.integers(-1500, 1500) + rng.integers(-roughness, roughness + 1, (height, width))).astype(np.float32)
 
@@ -95,7 +95,7 @@ def test_bands_do_not_matter(shape, band, seed):
 
 def test_a_large_plane_is_filtered_as_its_parts_are():
     # More than one band as it is; away from the cut the parts know nothing of each other.
-    plane = 16 * (make_picture(300, 260, 1).astype(np.float32) - 128)
+    plane = 8 * (make_picture(300, 260, 1).astype(np.float32) - 128)
     weights = trained().planes["Y"].filters["psnr"]
     whole = apply(plane, 1536, weights)
     assert np.array_equal(whole[:148], apply(np.ascontiguousarray(plane[:150]), 1536, weights)[:148])
@@ -126,7 +126,7 @@ def test_an_edge_keeps_its_height(weights, step):
     # Far more than two steps high: what is clipped adds up to the same whatever the height is.
     changes = []
     for steps_high in (3, 5, 50):
-        height = steps_high * step // 4  # in 1/16
+        height = steps_high * step // 8  # in 1/8
         plane = np.zeros((16, 16), np.float32)
         plane[:, 8:] = height
         found = apply(plane, step, weights)
@@ -135,22 +135,22 @@ def test_an_edge_keeps_its_height(weights, step):
         changes.append(found - plane)
     assert np.array_equal(changes[0], changes[1])
     assert np.array_equal(changes[0], changes[2])
-    most = np.abs(interpolate(weights, step).astype(int) @ LIMITS).sum() * step / 65_536
+    most = np.abs(interpolate(weights, step).astype(int) @ LIMITS).sum() * step / 131_072
     assert np.abs(changes[0]).max() <= np.rint(most)
 
 
 @shipped
 def test_nothing_moves_by_more_than_a_step(weights):
     for step in (256, 1000, 8000):
-        plane = draw_plane(60, 60, 3 * step // 4, step)
-        assert np.abs(apply(plane, step, weights) - plane).max() < step / 4
+        plane = draw_plane(60, 60, 3 * step // 8, step)
+        assert np.abs(apply(plane, step, weights) - plane).max() < step / 8
 
 
 def test_noise_of_the_quantiser_gets_less():
     # A smooth plane with noise of a twelfth of a squared step.
     rng, step = np.random.default_rng(0), 1280
-    clean = 16 * 60 * np.sin(np.add.outer(np.arange(64), np.arange(64)) / 20)
-    noisy = np.rint(clean + rng.uniform(-0.5, 0.5, clean.shape) * step / 4).astype(np.float32)
+    clean = 8 * 60 * np.sin(np.add.outer(np.arange(64), np.arange(64)) / 20)
+    noisy = np.rint(clean + rng.uniform(-0.5, 0.5, clean.shape) * step / 8).astype(np.float32)
     for tune in TUNES:
         filtered = apply(noisy, step, trained().planes["Y"].filters[tune])
         assert np.mean((filtered - clean) ** 2) < 0.8 * np.mean((noisy - clean) ** 2)
@@ -189,6 +189,6 @@ def test_samples_in_64ths_of_a_step(shape, step, seed):
     plane = draw_plane(*shape, 8191, seed)
     found = normalise(plane, step)
     assert found.dtype == np.int16
-    exact = np.clip(plane.astype(np.float64) * 256 / step, -16_383, 16_383)
+    exact = np.clip(plane.astype(np.float64) * 512 / step, -16_383, 16_383)
     assert (np.abs(found - exact) < 0.51).all()
     assert np.abs(found.astype(int)).max() <= 16_383  # so that differences fit 16 bits

@@ -20,6 +20,7 @@ from bitstreams.chunks import read_chunks
 from codec import program
 from codec.commands import batch
 from codec.metrics import psnr
+from codec.profiles import OWN
 from tests.files import encode_in_strips, put_together
 from tests.pictures import make_picture
 from tests.program import ENVIRONMENT, call, files, process
@@ -156,7 +157,7 @@ def test_a_gray_version_does_not_carry_a_profile_of_colours(tcodec, folder):
     assert codec.read_header((folder / "x.tjpg").read_bytes()).icc is None
 
 
-@pytest.mark.parametrize(("text", "target"), [("1500", 1500), ("1k", 1000), ("0.0025M", 2500)])
+@pytest.mark.parametrize(("text", "target"), [("600", 600), ("1k", 1000), ("0.0015M", 1500)])
 def test_target_size(tcodec, folder, text, target):
     save("x.png", RGB)
     assert tcodec("encode", "x.png", "--target-size", text)[0] == 0
@@ -186,16 +187,33 @@ def test_a_target_out_of_reach_is_an_error(tcodec, folder):
     assert files(folder) == ["x.png"]
 
 
-def test_one_line_says_what_was_done(tcodec, folder):
+@pytest.mark.parametrize(
+    ("profile", "stages"),
+    [("main", "step 1229, tune ms-ssim, lapped True"), ("baseline", "tables sloped, quality 60")],
+)
+def test_one_line_says_what_was_done(tcodec, folder, profile, stages):
     save("x.png", RGB)
-    status, out, lines = tcodec("encode", "x.png", "-q", "60")
+    status, out, lines = tcodec("encode", "x.png", "-q", "60", "--profile", profile)
     size = (folder / "x.tjpg").stat().st_size
     rate = 8 * size / RGB.shape[0] / RGB.shape[1]
-    line = (
-        f"{(folder / 'x.png').stat().st_size:,} -> {size:,} bytes, {rate:.3f} bits a pixel, tables sloped, quality 60"
-    )
+    line = f"{(folder / 'x.png').stat().st_size:,} -> {size:,} bytes, {rate:.3f} bits a pixel, {stages}"
     assert (status, out, lines) == (0, b"", [f"x.png: {line}"])
     assert tcodec("encode", "x.png", "--force", "--quiet") == (0, b"", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tables", "flat"], "the main profile has no choice of tables"),
+        (["--profile", "baseline", "-e", "5"], "the baseline profile knows only one effort"),
+    ],
+)
+def test_an_option_of_another_profile_is_an_error(tcodec, folder, arguments, message):
+    save("x.png", RGB)
+    status, out, lines = tcodec("encode", "x.png", *arguments)
+    assert (status, out, len(lines)) == (1, b"", 1)
+    assert lines[0].startswith(f"tcodec: x.png: {message}")
+    assert files(folder) == ["x.png"]
 
 
 # Pipes -------------------------------------------------------------------------------------------------------
@@ -363,15 +381,15 @@ def test_a_file_that_is_encoded_already_is_refused(tcodec, folder, output):
 
 
 def test_a_disk_that_is_full_half_way_leaves_nothing(folder):
-    # The system refuses what goes beyond 500 bytes of a file, as it does on a full disk.
+    # The system refuses what goes beyond 200 bytes of a file, as it does on a full disk.
     script = """if True:
         import resource, sys
         from codec import program
-        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
         sys.exit(program.main(["encode", "x.bmp"]))
     """
     save("x.bmp", RGB)
-    assert len(codec.encode_image(RGB)) > 500
+    assert len(codec.encode_image(RGB)) > 200
     done = subprocess.run(
         [sys.executable, "-Bc", script], capture_output=True, check=False, timeout=60, env=ENVIRONMENT
     )
@@ -408,8 +426,8 @@ def damaged(folder):
     strips = [chunk.start for chunk in read_chunks(data, b"TJP") if chunk.type == b"STRP"]
     assert len(strips) == 5
     broken = bytearray(data)
-    broken[strips[1] + 100] ^= 1
-    broken[strips[4] + 100] ^= 1
+    broken[strips[1] + 30] ^= 1
+    broken[strips[4] + 30] ^= 1
     (folder / "x.tjpg").write_bytes(broken)
     return data
 
@@ -473,11 +491,19 @@ def no_pixels(monkeypatch):
     def fail(*_):
         raise AssertionError("pixels were decoded")
 
-    monkeypatch.setattr(codec.baseline.Baseline, "decode_strip", fail)
+    for profile in OWN.values():
+        monkeypatch.setattr(profile, "decode_strip", fail)
 
 
-def test_info_as_json(tcodec, folder, no_pixels):
-    data = encode_in_strips(make_picture(150, 40, 4), 32, 62.5, tune="psnr", icc=ICC, exif=EXIF)
+PARAMETERS = {
+    "main": {"step": 18 * 64, "tune": "psnr", "lapped": True},
+    "baseline": {"tables": "flat", "quality": 62.5},
+}
+
+
+@pytest.mark.parametrize("profile", OWN)
+def test_info_as_json(tcodec, folder, no_pixels, profile):
+    data = encode_in_strips(make_picture(150, 40, 4), 32, 62.5, profile=profile, tune="psnr", icc=ICC, exif=EXIF)
     (folder / "x.tjpg").write_bytes(data)
     status, out, lines = tcodec("info", "x.tjpg", "--json")
     assert (status, lines) == (0, [])
@@ -487,8 +513,8 @@ def test_info_as_json(tcodec, folder, no_pixels):
         "height": 150,
         "channels": 4,
         "sampling": "420",
-        "profile": "baseline",
-        "parameters": {"tables": "flat", "quality": 62.5},
+        "profile": profile,
+        "parameters": PARAMETERS[profile],
         "strips": 5,
         "rows_per_strip": 32,
         "bytes": len(data),
@@ -504,12 +530,13 @@ def test_info_names_the_sampling_that_is_in_the_file(tcodec, folder, channels, y
     assert json.loads(tcodec("info", "x.tjpg", "--json")[1])["sampling"] == sampling
 
 
-def test_info_for_people(tcodec, folder, no_pixels):
-    data = codec.encode_image(RGB, 62.5, icc=ICC)
+@pytest.mark.parametrize("parts", [("main", "step 1152", "ms-ssim"), ("baseline", "sloped", "62.5")])
+def test_info_for_people(tcodec, folder, no_pixels, parts):
+    data = codec.encode_image(RGB, 62.5, profile=parts[0], icc=ICC)
     (folder / "x.tjpg").write_bytes(data)
     status, out, lines = tcodec("info", "x.tjpg")
     assert (status, lines) == (0, [])
-    for words in ("61 x 45", "RGB", "4:2:0", "baseline", "sloped", "62.5", f"{len(data):,}", str(len(ICC))):
+    for words in ("61 x 45", "RGB", "4:2:0", *parts, f"{len(data):,}", str(len(ICC))):
         assert words in out.decode()
 
 
@@ -567,6 +594,9 @@ USAGE = [
     ["encode", "x.png", "-y", "422"],
     ["encode", "x.png", "--tune", "vmaf"],
     ["encode", "x.png", "--tables", "round"],
+    ["encode", "x.png", "--effort", "0"],
+    ["encode", "x.png", "-e", "10"],
+    ["encode", "x.png", "-e", "2.5"],
     ["encode", "x.png", "--target-size", "0"],
     ["encode", "x.png", "--target-size", "1G"],
     ["encode", "x.png", "--target-size", "inf"],

@@ -235,6 +235,7 @@ OTHER_KIND = [
     ("x.y4m", "--tables jpeg", "pictures"),
     ("x.y4m", "--tune psnr", "pictures"),
     ("x.y4m", "--profile baseline", "pictures"),
+    ("x.y4m", "--effort 3", "pictures"),
     ("x.png", "--bitrate 500k", "videos"),
     ("x.png", "-k 5", "videos"),
     ("x.png", "--no-scene-cut", "videos"),
