@@ -2,12 +2,14 @@
 
     python -m benchmarks.train_main photos/ -o codec/data/main.npz
 
-It takes some minutes, a few GB of memory, and scipy. Nothing in it is drawn at random but which blocks weights are
-fitted to, so the same command on the same photographs, with the same versions, makes the same file.
+It takes a quarter of an hour, a few GB of memory, and scipy. All that is drawn at random, the crops and blocks that
+filters and weights are fitted to, comes from the seed: on one machine the same command makes the same file of the same
+photographs. On another the last bits of a fit may differ.
 
 First come the filters across edges (`benchmarks.train_lapping`). All else depends on what levels look like, and levels
 depend on what they cost: so all photographs are coded with the tables there are, at several steps, for both tunes,
-tables are fitted to the result, and this is done again. The first time levels are rounded with a deadzone.
+tables are fitted to the result, and this is done again. The first time levels are rounded with a deadzone. At the end
+all is coded with a trellis (`codec.trellis`), whose quantisers have tables of their own.
 
     weights of expectations     least squares without negative weights, so that more around never means less here;
                                 weighted by the variance that a magnitude of that expectation has, as far as it is known
@@ -18,6 +20,7 @@ tables are fitted to the result, and this is done again. The first time levels a
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -30,20 +33,23 @@ from tqdm import tqdm
 
 from benchmarks.train_lapping import CROP, train_lapping
 from bitstreams.rans import PRECISION, Tables
-from codec import block_sizes, blocks, color, contexts, dc_pyramid, lapped, loop_filter
-from codec.context_strip import DEADZONE, CodedPlane, Plane, StripEncoder, Wanted, code_strip, known_before
+from codec import block_sizes, blocks, chroma_from_luma, color, contexts, dc_pyramid, lapped, loop_filter
+from codec.context_strip import CodedPlane, Plane, known_before
 from codec.contexts import DIAGONALS, ESCAPE, LAST, Surroundings, Weights, slopes, to_phases
 from codec.files import PICTURES, read_picture
 from codec.lapped import Lapping
-from codec.main import Main
+from codec.main import EFFORTS, TRIES_SIZES, Main
 from codec.scan import ZIGZAG
+from codec.strip_encoder import DEADZONE, Wanted
 from codec.trained import EARLIER, KINDS, TUNES, UNIT, PlaneModel, Trained, to_arrays, weight_shapes
 
 __all__ = ["fit_tables", "main", "quantise", "train"]
 
 SEED = 1
 ROUNDS = 3
+TRELLIS_ROUNDS = 2
 STEPS = (5, 8, 13, 21, 34, 56, 90)  # of luma, in gray levels
+TRELLIS_STEPS = STEPS[::2]
 LAPPING_STEPS = (16, 40)
 SAMPLE = 60_000  # blocks of a phase that the weights of a kind of plane are fitted to
 REWEIGHTINGS = 4
@@ -129,8 +135,8 @@ def fit_ac(items: Sequence[Item], earlier: int, rng: np.random.Generator) -> tup
             _fit_step(weights, items, d, phase, share, rng)
             for item in items:
                 expected = item.around.expect(weights, d, phase)
-                places = np.flatnonzero(expected >= contexts.LEAST)
-                found = contexts.classify(expected.reshape(-1).take(places), d)
+                places = np.flatnonzero(expected)
+                found = contexts.find_contexts(expected.reshape(-1).take(places), d)
                 symbols = item.coded.magnitudes[phase, cells].reshape(-1).take(places).astype(np.intp)
                 index = found * dc_pyramid.SYMBOLS + symbols
                 counts += np.bincount(index, minlength=counts.size).reshape(counts.shape)
@@ -193,32 +199,50 @@ def _with_prior(counts: NDArray[np.float64], middles: NDArray[np.float64], start
     return quantise(counts + PRIOR * (tail[:, :-1] - tail[:, 1:]) + 1e-3)
 
 
-def symbol_frequencies(dc: NDArray[np.float64], ac: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the frequencies of a kind of plane from its counts: contexts of DC, then of other levels."""
+def dc_frequencies(counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the frequencies of DC symbols from their counts."""
     middles = 2.0 ** ((np.arange(dc_pyramid.CONTEXTS) + 0.5) / 4 - 6)
     extra = dc_pyramid.extra_bits(range(dc_pyramid.SYMBOLS)).tolist()
     starts = [0, 1, 2, 3, *((2 | symbol & 1) << extra[symbol] for symbol in range(4, dc_pyramid.SYMBOLS))]
-    of_dc = _with_prior(dc, middles, starts)
-    middles = np.tile(2.0 ** ((np.arange(contexts.BINS) + 0.5) / 4 - 6), len(contexts.BANDS))
-    of_ac = np.zeros(ac.shape, np.int64)
-    of_ac[:, : contexts.SYMBOLS] = _with_prior(ac[:, : contexts.SYMBOLS], middles, range(contexts.SYMBOLS))
-    return np.concatenate([of_dc, of_ac])
+    return _with_prior(counts, middles, starts)
+
+
+def ac_frequencies(counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the frequencies of all other symbols from their counts."""
+    middles = np.tile(2.0 ** ((np.arange(contexts.BINS) - 0.5) / 4 - 6), len(contexts.BANDS))
+    frequencies = np.zeros(counts.shape, np.int64)
+    frequencies[:, : contexts.SYMBOLS] = _with_prior(counts[:, : contexts.SYMBOLS], middles, range(contexts.SYMBOLS))
+    return frequencies
+
+
+class Counter:
+    """Counts what is coded, in place of a coder; each symbol has been there once already."""
+
+    def __init__(self, contexts: int, symbols: int) -> None:
+        self.counts = np.ones((contexts, symbols))
+
+    def code(self, found: NDArray[np.integer], symbols: NDArray[np.integer] | None) -> NDArray[np.integer]:
+        """Count symbols in contexts."""
+        assert symbols is not None
+        index = self.counts.shape[1] * found.astype(np.intp) + symbols
+        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+        return symbols
 
 
 def fit_sizes(maps: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
     """Return the frequencies of decisions about block sizes."""
-    counts = np.ones((block_sizes.CONTEXTS, 2))
-
-    def count(found: NDArray[np.integer], symbols: NDArray[np.integer] | None) -> NDArray[np.integer]:
-        assert symbols is not None
-        index = 2 * found.astype(np.intp) + symbols
-        counts.reshape(-1)[:] += np.bincount(index, minlength=counts.size)
-        return symbols
-
+    counter = Counter(block_sizes.CONTEXTS, 2)
     for sizes in maps:
-        rows, columns = sizes.shape
-        block_sizes.code_sizes(count, rows, columns, sizes)
-    return quantise(counts)
+        block_sizes.code_sizes(counter.code, sizes.shape[0], sizes.shape[1], sizes)
+    return quantise(counter.counts)
+
+
+def fit_slopes(maps: Sequence[NDArray[np.int8]]) -> NDArray[np.int64]:
+    """Return the frequencies of differences of slopes."""
+    counter = Counter(1, chroma_from_luma.SYMBOLS)
+    for along in maps:
+        chroma_from_luma.code_slopes(counter.code, along.shape[0], along.shape[1], along)
+    return quantise(counter.counts)
 
 
 def fit_filter(pairs: Sequence[Filtered]) -> NDArray[np.int64]:
@@ -267,23 +291,38 @@ def _misses(dc: NDArray[np.floating]) -> NDArray[np.float64]:
     return missed
 
 
-def _items(profile: Main, pixels: Pixels, first: bool) -> Iterator[tuple[int, Plane, Item, Filtered]]:
+def _items(profile: Main, pixels: Pixels, first: bool) -> Iterator[tuple[int, Item, Filtered]]:
     """Code a photograph; give each of its planes with its number."""
     planes, samples = profile.planes(*pixels.shape[:2]), profile.samples(pixels)
-    wanted = profile.wanted(planes, samples)
-    if first:
-        rounded = [_round_all(of_plane) for of_plane in wanted]
-        coded, levels = [each for each, _ in rounded], [each for _, each in rounded]
-    else:
-        coder = StripEncoder(wanted, profile.tables.sizes)
-        coded, levels = code_strip(coder, planes), coder.levels
-    for number, (plane, each, of_levels) in enumerate(zip(planes, coded, levels, strict=True)):
-        others, known = known_before(plane, coded[:number])
+    every = (
+        _round_planes(profile, planes, samples)
+        if first
+        else ((plane.coded, plane.decoded) for plane in profile.encode_planes(planes, samples))
+    )
+    coded: list[CodedPlane] = []
+    for number, (each, decoded) in enumerate(every):
+        plane = planes[number]
+        others, known = known_before(plane, coded)
+        coded.append(each)
         around = Surroundings(plane.rows, plane.columns, slopes(each.dc), known)
         around.put_all(each.magnitudes)
-        steps = profile.steps[number]
-        decoded = lapped.inverse(of_levels, each.sizes, steps, each.last)
-        yield number, plane, Item(each, around, each.missed, others), Filtered(samples[number], decoded, steps.step)
+        yield (
+            number,
+            Item(each, around, each.missed, others),
+            Filtered(samples[number], decoded, profile.steps[number].step),
+        )
+
+
+def _round_planes(
+    profile: Main, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]]
+) -> Iterator[tuple[CodedPlane, NDArray[np.float32]]]:
+    """Quantise planes before there are any tables; give what is coded and decoded of each."""
+    coded: list[CodedPlane] = []
+    for plane, of_plane, steps in zip(planes, samples, profile.steps, strict=True):
+        wanted, _ = profile.want(plane, of_plane, steps, coded, of_plane)
+        each, levels = _round_all(wanted)
+        coded.append(each)
+        yield each, profile.restore(each, levels, steps, None)
 
 
 def fit_tables(
@@ -306,33 +345,71 @@ def fit_tables(
     """
     items: list[list[Item]] = [[] for _ in KINDS]
     pairs: list[dict[str, list[Filtered]]] = [{tune: [] for tune in TUNES} for _ in KINDS]
-    maps = []
+    sizes: list[NDArray[np.uint8]] = []
+    along: list[NDArray[np.int8]] = []
     jobs = [(subsampled, i, j) for subsampled in (True, False) for i in range(len(photos)) for j in range(len(steps))]
     for subsampled, i, j in tqdm(jobs, desc="coding", leave=False, file=sys.stderr):
         tune = TUNES[(i + j) % len(TUNES)]
         profile = Main(3, subsampled, lapped.COEFFICIENT_UNIT * steps[j], tune, tables=before)
-        for number, _, item, filtered in _items(profile, photos[i], first):
+        if first:
+            profile = dataclasses.replace(profile, effort=TRIES_SIZES)
+        for number, item, filtered in _items(profile, photos[i], first):
             if number or subsampled:  # luma is the same with both samplings
                 which = number if subsampled or not number else number + 2
                 items[which].append(item)
                 pairs[which][tune].append(filtered)
             if not number and subsampled:
-                maps.append(item.coded.sizes)
+                sizes.append(item.coded.sizes)
+            if item.coded.slopes is not None:
+                along.append(item.coded.slopes)
     planes = {}
     for number, kind in enumerate(tqdm(KINDS, desc="fitting", leave=False, file=sys.stderr)):
         dc, dc_counts = fit_dc(items[number])
         ac, ac_counts = fit_ac(items[number], EARLIER[number], rng)
+        # With a trellis to begin with as without.
+        frequencies = np.concatenate([dc_frequencies(dc_counts), *[ac_frequencies(ac_counts)] * 3])
         filters = {tune: fit_filter(pairs[number][tune]) for tune in TUNES}
-        planes[kind] = PlaneModel(dc, ac, Tables(symbol_frequencies(dc_counts, ac_counts)), filters)
+        planes[kind] = PlaneModel(dc, ac, Tables(frequencies), filters)
         items[number].clear()
-    return Trained(planes, Tables(fit_sizes(maps)), before.lapping, {})
+    return Trained(planes, Tables(fit_sizes(sizes)), Tables(fit_slopes(along)), before.lapping, {})
+
+
+def fit_trellis(photos: Sequence[Pixels], before: Trained, steps: Sequence[int] = STEPS) -> Trained:
+    """Code photographs with a trellis, and fit tables of its two quantisers; parameters are those of `fit_tables`."""
+    shape = (2, contexts.CONTEXTS, dc_pyramid.SYMBOLS)
+    counts = [np.zeros(shape) for _ in KINDS]
+    jobs = [(subsampled, i, j) for subsampled in (True, False) for i in range(len(photos)) for j in range(len(steps))]
+    for subsampled, i, j in tqdm(jobs, desc="looking ahead", leave=False, file=sys.stderr):
+        tune = TUNES[(i + j) % len(TUNES)]
+        profile = Main(3, subsampled, lapped.COEFFICIENT_UNIT * steps[j], tune, effort=EFFORTS[-1], tables=before)
+        planes, samples = profile.planes(*photos[i].shape[:2]), profile.samples(photos[i])
+        for number, plane in enumerate(profile.encode_planes(planes, samples)):
+            if number or subsampled:
+                which = number if subsampled or not number else number + 2
+                assert plane.coded.second is not None
+                coded = plane.coder.contexts >= 0
+                symbols = plane.coded.magnitudes[coded].astype(np.intp)
+                index = np.ravel_multi_index(
+                    (plane.coded.second[coded].astype(np.intp), plane.coder.contexts[coded], symbols), shape
+                )
+                counts[which] += np.bincount(index, minlength=counts[which].size).reshape(shape)
+    planes_after = {}
+    for kind, of_kind in zip(KINDS, counts, strict=True):
+        model = before.planes[kind]
+        plain = model.tables.frequencies[: dc_pyramid.CONTEXTS + contexts.CONTEXTS]
+        of_quantisers = np.stack([ac_frequencies(of_quantiser) for of_quantiser in of_kind])
+        # What is implied was not counted.
+        of_quantisers[:, :: contexts.BINS] = plain[dc_pyramid.CONTEXTS :: contexts.BINS]
+        tables = Tables(np.concatenate([plain, *of_quantisers]))
+        planes_after[kind] = dataclasses.replace(model, tables=tables)
+    return dataclasses.replace(before, planes=planes_after)
 
 
 def _blank(lapping: Lapping) -> Trained:
     """Return tables that have nothing but filters."""
     even = Tables(quantise(np.ones((1, 2))))
     model = PlaneModel(np.zeros((dc_pyramid.GROUPS, dc_pyramid.FEATURES)), [], even, {})
-    return Trained(dict.fromkeys(KINDS, model), even, lapping, {})
+    return Trained(dict.fromkeys(KINDS, model), even, even, lapping, {})
 
 
 def train(
@@ -341,11 +418,16 @@ def train(
     """Train all tables on (H, W, 3) uint8 photographs."""
     rng = np.random.default_rng(seed)
     luma = [color.luma_chroma(photo)[0] for photo in photos if min(photo.shape[:2]) >= CROP]
+    if not luma:
+        raise ValueError(f"none of the {len(photos)} colour photographs has {CROP} x {CROP} pixels")
     tables = _blank(train_lapping(luma, LAPPING_STEPS, rng))
     whole = [blocks.pad(photo, lapped.SIZES[-1]) for photo in photos]
     for number in range(rounds):
         tables = fit_tables(whole, tables, rng, first=not number)
         log(f"tables fitted, {number + 1} of {rounds}")
+    for number in range(TRELLIS_ROUNDS):
+        tables = fit_trellis(whole, tables, TRELLIS_STEPS)
+        log(f"tables of the trellis fitted, {number + 1} of {TRELLIS_ROUNDS}")
     return tables
 
 
@@ -355,12 +437,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="a folder of pictures; gray ones are passed over")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .npz file to write")
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="NAME", help="files not to train on")
-    parser.add_argument("--seed", type=int, default=SEED, help="for the choice of blocks (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="for what is drawn (default: %(default)s)")
     args = parser.parse_args()
     paths = [path for path in sorted(args.photos.iterdir()) if path.suffix.lower() in PICTURES]
     pictures = {path: read_picture(path).pixels for path in paths if path.name not in args.leave_out}
     photos = {path: pixels[..., :3] for path, pixels in pictures.items() if pixels.ndim == 3 and pixels.shape[2] >= 3}
-    tables = train(list(photos.values()), args.seed)
+    try:
+        tables = train(list(photos.values()), args.seed)
+    except ValueError as error:
+        parser.error(str(error))
     corpus = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in photos)).hexdigest()
     options = f"--seed {args.seed}" + (f" --leave-out {' '.join(args.leave_out)}" if args.leave_out else "")
     origin = {
@@ -370,7 +455,7 @@ def main() -> None:
         "corpus": corpus,  # SHA-256 of the photographs' hashes, in the order of their names
     }
     with args.output.open("wb") as file:
-        arrays: dict[str, Any] = to_arrays(Trained(tables.planes, tables.sizes, tables.lapping, origin))
+        arrays: dict[str, Any] = to_arrays(dataclasses.replace(tables, origin=origin))
         np.savez_compressed(file, **arrays)
     print(f"{args.output}: {args.output.stat().st_size:,} bytes")
 

@@ -17,14 +17,16 @@ of words, since each lane knows when it is its turn to take one. Every batch beg
 
 **What lanes cost.** A state begins at 2**16; its 16 low bits may as well hold something, and hold plain bits of the
 caller ("hidden" ones). It ends anywhere below 2**32, on a scale that is even in log x. So instead of 32 bits, the width
-of what is above 2**16 and its bits are stored: about 4 bits a lane are lost, not 8.
+of what is above 2**16 and its bits are stored: about 4 bits a lane are lost, not 8. A lane has at most 2**12 symbols.
+Otherwise a few bytes could keep a decoder busy for hours: the likeliest symbol takes 1/3000 bit, and in a single lane a
+dozen array operations.
 
 `encode_plain` and `decode_plain` do the same, symbol by symbol. The bytes of a section:
 
     lanes K, words    two varints (`bitstreams.bits`)
     widths            4 bits a lane: bits of its final state, less 17
     states            each without its leading one
-                      widths and states together are filled up with zeros to whole bytes
+                      widths and states together are filled up to whole bytes, with zeros that are not looked at
     words             2 bytes each, the low one first, in the order of decoding
 """
 
@@ -36,10 +38,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bitstreams.bits import pack, pack_plain, read_varint, unpack, unpack_plain, write_varint
+from bitstreams.bits import FieldReader, pack, pack_plain, read_varint, unpack_plain, write_varint
 from bitstreams.errors import FormatError, TruncatedError
 
-__all__ = ["HIDDEN_BITS", "PRECISION", "RansDecoder", "RansEncoder", "Tables", "decode_plain", "encode_plain"]
+__all__ = [
+    "HIDDEN_BITS",
+    "PRECISION",
+    "SYMBOLS_OF_LANE",
+    "RansDecoder",
+    "RansEncoder",
+    "Tables",
+    "decode_plain",
+    "encode_plain",
+]
 
 PRECISION = 12  # bits of M
 M = 1 << PRECISION
@@ -47,6 +58,7 @@ HIDDEN_BITS = 16  # of a lane's first state
 LOW = 1 << HIDDEN_BITS  # states are in [2**16, 2**32)
 WIDTH_BITS = 4
 MOST_LANES = 1 << 14
+SYMBOLS_OF_LANE = 1 << 12  # at most
 
 # An entry of the look-up table: symbol (7 bits), frequency (13 bits), slot - start (12 bits).
 SYMBOL_SHIFT = np.uint32(25)
@@ -117,6 +129,16 @@ class RansEncoder:
         self._batches.append((frequencies, tables.starts.reshape(-1).take(entries)))
         self.count += len(symbols)
 
+    @property
+    def bits(self) -> float:
+        """Bits of all symbols, whatever the lanes cost."""
+        return sum(float((PRECISION - np.log2(frequencies)).sum()) for frequencies, _ in self._batches)
+
+    def append(self, other: RansEncoder) -> None:
+        """Add all batches of another."""
+        self._batches += other._batches
+        self.count += other.count
+
     def mark(self) -> int:
         """Return how many batches there are."""
         return len(self._batches)
@@ -132,7 +154,7 @@ class RansEncoder:
         Parameters
         ----------
         lanes : int
-            In [1, 2**14].
+            In [1, 2**14], and at least 1/4096 of the number of symbols.
         hidden : (16 * lanes,) uint8 array
             Plain bits to be hidden in the first states.
 
@@ -141,6 +163,8 @@ class RansEncoder:
         bytes
             The section.
         """
+        if not self.count <= lanes * SYMBOLS_OF_LANE <= MOST_LANES * SYMBOLS_OF_LANE:
+            raise ValueError(f"{self.count} symbols in {lanes} lanes")
         states = LOW + np.packbits(hidden).view(">u2").astype(np.uint32)
         words = []
         for frequencies, starts in reversed(self._batches):
@@ -185,21 +209,26 @@ class RansDecoder:
         words, at = read_varint(data, at)
         if not 0 < lanes <= MOST_LANES:
             raise FormatError(f"{lanes} lanes; there are 1 to {MOST_LANES}")
-        widths = unpack(data[at:], np.full(lanes, WIDTH_BITS)).astype(np.uint32) + np.uint32(HIDDEN_BITS)
+        head = FieldReader(data[at : at + 5 * lanes])  # a lane takes at most 35 bits
+        widths = head.read(np.full(lanes, WIDTH_BITS)) + np.uint32(HIDDEN_BITS)
         # Fields of up to 31 bits, in two parts.
         lengths = np.stack([widths - np.uint32(HIDDEN_BITS), np.full_like(widths, HIDDEN_BITS)], axis=1).ravel()
-        parts = unpack(data, lengths, 8 * at + WIDTH_BITS * lanes).reshape(-1, 2)
+        parts = head.read(lengths).reshape(-1, 2)
         self._states = np.uint32(1) << widths | parts[:, 0] << np.uint32(HIDDEN_BITS) | parts[:, 1]
-        at += -(-(WIDTH_BITS * lanes + int(widths.sum())) // 8)
+        at += -(-head.at // 8)
         self.end = at + 2 * words
         if self.end > len(data):
             raise TruncatedError(f"{words} words take {2 * words} bytes, {max(0, len(data) - at)} are left")
         self._words = np.frombuffer(data, "<u2", words, at).astype(np.uint32)
         self._at = 0
+        self._left = lanes * SYMBOLS_OF_LANE
 
     def code(self, tables: Tables, contexts: NDArray[np.integer]) -> NDArray[np.uint32]:
-        """Decode a batch: contexts (N,) to symbols (N,), or raise TruncatedError."""
+        """Decode a batch: contexts (N,) to symbols (N,), or raise FormatError or TruncatedError."""
         lanes = len(self._states)
+        self._left -= contexts.size
+        if self._left < 0:
+            raise FormatError(f"more than {lanes * SYMBOLS_OF_LANE} symbols in {lanes} lanes")
         slots = contexts.astype(np.uint32)
         slots <<= SHIFT
         if slots.size <= lanes:

@@ -27,7 +27,8 @@ Weights are whole multiples of 2**-12 and not negative, magnitudes are integers 
 are exact in float32, in any order, on any machine. Four contexts an octave come from the bits of the float itself,
 which are its logarithm but for the curve between powers of two. Where E is below 2**-6 nothing is coded: the level is
 0 ("implied"). In photographs an encoder loses next to nothing by that. Where it would, as with a star in a black sky or
-a fine pattern in a flat area, it says that a plane is "explicit": then all places are coded, as if E were 2**-6 there.
+a fine pattern in a flat area, it says that a plane is "explicit": then all places are coded, those in a context of
+their own. That takes few bits, but many times as many symbols.
 
 Magnitudes up to 16 are symbols; the symbol 17 says that the rest follows as plain bits. Signs are plain bits as well.
 
@@ -57,8 +58,8 @@ __all__ = [
     "WINDOW",
     "Surroundings",
     "Weights",
-    "classify",
     "code_magnitudes",
+    "find_contexts",
     "from_phases",
     "pool",
     "slopes",
@@ -78,8 +79,8 @@ ESCAPE = 17
 SYMBOLS = ESCAPE + 1
 STEEPEST = np.float32(2 * ESCAPE)  # slopes of DC are clipped there
 WEIGHT_BITS = 12
-BINS = 40  # contexts: from 2**-6 to 2**4, four an octave
-SHIFT, FIRST = np.int32(21), (127 - 6) << 2  # a float32's exponent and 2 more bits lie above; those of 2**-6
+BINS = 41  # contexts: below 2**-6, then four an octave up to 2**4
+SHIFT, FIRST = np.int32(21), ((127 - 6) << 2) - 1  # a float32's exponent and 2 more bits lie above; just below 2**-6
 LEAST = np.float32(2.0**-6)  # below it 0 is implied
 BANDS = (1, 4, 8)  # diagonals from which on other tables hold
 CONTEXTS = BINS * len(BANDS)
@@ -165,6 +166,20 @@ def pool(magnitudes: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
     return to_phases(magnitudes.sum(axis=0)[half].reshape(63, rows, columns + 1)[..., :-1])
 
 
+def _neighbours(phase: int, steps: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return the phase of some neighbouring blocks, and by how many blocks of that phase they are off."""
+    row, column = PHASES[phase]
+    found = []
+    for down, right in steps:
+        other = PHASES.index(((row + down) % 2, (column + right) % 2))
+        found.append((other, (row + down) // 2, (column + right) // 2))
+    return found
+
+
+NEAREST = [_neighbours(phase, ((-1, 0), (1, 0), (0, -1), (0, 1))) for phase in range(4)]
+CORNERS = [_neighbours(phase, ((-1, -1), (-1, 1), (1, -1), (1, 1))) for phase in range(4)]
+
+
 class Surroundings:
     """The magnitudes of a plane that are known so far, and what they tell about the next ones.
 
@@ -176,6 +191,11 @@ class Surroundings:
         `slopes` of its DC levels.
     planes : sequence of (4, 63, N) float32 arrays
         Magnitudes of planes that came before.
+
+    Attributes
+    ----------
+    places : int
+        N, of each phase.
     """
 
     def __init__(
@@ -183,7 +203,7 @@ class Surroundings:
     ) -> None:
         self._steep, self._planes = steep, planes
         self._pitch = columns // 2 + 1
-        places = rows // 2 * self._pitch
+        self.places = places = rows // 2 * self._pitch
         # For each diagonal the magnitudes of its cells, then what is around them.
         self._rows = np.empty((4, 2 * 63, places), np.float32)
         # The diagonal that is being coded, with zeros before and after it.
@@ -244,7 +264,7 @@ class Surroundings:
                 self.put(d, phase, magnitudes[phase, DIAGONALS[d].start - 1 : DIAGONALS[d].stop - 1])
 
     def recall(self, d: int) -> None:
-        """Return to a diagonal when all magnitudes are known."""
+        """Return to a diagonal when all magnitudes are known, as in training."""
         first, cells = 2 * DIAGONALS[d].start - 2, DIAGONALS[d].stop - DIAGONALS[d].start
         self._wide[:, :cells, self._margin : -self._margin] = self._rows[:, first : first + cells]
 
@@ -276,21 +296,7 @@ class Surroundings:
         return total
 
 
-def _neighbours(phase: int, steps: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Return the phase of some neighbouring blocks, and by how many blocks of that phase they are off."""
-    row, column = PHASES[phase]
-    found = []
-    for down, right in steps:
-        other = PHASES.index(((row + down) % 2, (column + right) % 2))
-        found.append((other, (row + down) // 2, (column + right) // 2))
-    return found
-
-
-NEAREST = [_neighbours(phase, ((-1, 0), (1, 0), (0, -1), (0, 1))) for phase in range(4)]
-CORNERS = [_neighbours(phase, ((-1, -1), (-1, 1), (1, -1), (1, 1))) for phase in range(4)]
-
-
-def classify(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
+def find_contexts(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
     """Return the contexts of expected magnitudes on a diagonal."""
     band = BINS * (sum(d >= start for start in BANDS) - 1)
     contexts = expected.view(np.int32) >> SHIFT
@@ -326,7 +332,5 @@ def code_magnitudes(
             expected = surroundings.expect(weights[d - 1], d, phase)
             places = (expected.reshape(-1) >= least).nonzero()[0]
             magnitudes = np.zeros(expected.shape, np.float32)
-            if places.size:
-                contexts = classify(expected.reshape(-1).take(places), d)
-                magnitudes.reshape(-1)[places] = code(d, phase, places, contexts)
+            magnitudes.reshape(-1)[places] = code(d, phase, places, find_contexts(expected.reshape(-1).take(places), d))
             surroundings.put(d, phase, magnitudes)

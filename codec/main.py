@@ -7,7 +7,9 @@ It has the baseline's stages, each in a form that takes more work and fewer bits
 
     codec.lapped           blocks of 8, 16 and 32 pixels, with trained filters across their edges
     codec.block_sizes      the tree of sizes; `codec.block_choice` decides which is worth what
+    codec.chroma_from_luma what luma tells about chroma
     codec.rdoq             levels that are worth their bits
+    codec.trellis          levels in between, for encoders with time
     codec.dc_pyramid       DC levels from coarse to fine
     codec.contexts         all other levels, by how large they are expected to be
     bitstreams.rans        the entropy coder for all that
@@ -27,30 +29,33 @@ from machine to machine where two choices are nearly as good.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.errors import CodecError, FormatError, TruncatedError
-from codec import color, lapped, loop_filter
-from codec.block_choice import activity, choose_by_coding, choose_sizes
-from codec.block_sizes import halve
-from codec.context_strip import CodedPlane, Plane, StripDecoder, StripEncoder, Wanted, code_strip
+from codec import chroma_from_luma, color, lapped, loop_filter
+from codec.block_choice import activity, choose_by_coding, choose_sizes, guess_cost
+from codec.context_strip import CodedPlane, Plane, StripDecoder, code_strip, sizes_of_chroma
 from codec.lapped import Lapping, Steps
 from codec.stages import Stages
+from codec.strip_encoder import PlaneEncoder, Wanted, encode_plane, join
 from codec.trained import Trained, trained
 
 __all__ = ["DEFAULT_EFFORT", "EFFORTS", "TUNES", "Main", "Tune"]
 
+Reader = TypeVar("Reader", bound=StripDecoder)
+
 DEFAULT_EFFORT = 5
 EFFORTS = range(1, 10)
-# From which effort on an encoder chooses levels by what they cost, tries large blocks, and whether a filter helps; and
-# asks the coder itself what sizes of blocks cost. What it does not decide it takes for granted: filters are on.
-OPTIMISES, TRIES_SIZES, TRIES_FILTERS, CODES_SIZES = 2, 3, 4, 7
+# From which effort on an encoder chooses levels by what they cost; tries large blocks; tries whether a filter helps;
+# tries what luma tells about chroma; asks the coder itself what sizes of blocks cost. Filters not tried are on.
+OPTIMISES, TRIES_SIZES, TRIES_FILTERS, TRIES_LUMA, CODES_SIZES = 2, 3, 4, 5, 6
+TRELLIS_ATTEMPTS = {7: 1, 8: 2, 9: 4}  # at levels that look ahead; each finds less than the one before
 
 
 class Tune(NamedTuple):
@@ -88,6 +93,27 @@ WEIGHT = 0.12  # lambda of `codec.rdoq`, in squared steps a bit
 UNLAPPED = 1
 
 
+class EncodedPlane(NamedTuple):
+    """A plane as an encoder leaves it.
+
+    Attributes
+    ----------
+    coder : PlaneEncoder
+        What is written of it.
+    coded : CodedPlane
+        What a decoder will read.
+    decoded : (8 * rows, 8 * columns) float32 array
+        Its samples in 1/8, before the loop filter.
+    filtered : bool
+        Whether there is one.
+    """
+
+    coder: PlaneEncoder
+    coded: CodedPlane
+    decoded: NDArray[np.float32]
+    filtered: bool
+
+
 @dataclass(frozen=True)
 class Main:
     """The stages for one kind of picture at one quality.
@@ -115,6 +141,7 @@ class Main:
     STAGES: ClassVar[Stages] = {
         "large-blocks": "blocks of 8 x 8 only",
         "lapping": "no filter across the edges of blocks",
+        "chroma-from-luma": "chroma by itself",
         "rdoq": "rounding with a deadzone",
         "loop-filter": "samples as the transform leaves them",
     }
@@ -199,15 +226,23 @@ class Main:
 
     def encode_strip(self, pixels: NDArray[np.uint8]) -> bytes:
         """Code a strip: (H, W, channels) uint8, both sides multiples of 32."""
-        planes, samples = self.planes(*pixels.shape[:2]), self.samples(pixels)
-        wanted = self.wanted(planes, samples)
-        coder = StripEncoder(wanted, self.tables.sizes)
-        coded = code_strip(coder, planes)
-        if any(coder.lossy):
-            wanted = [each._replace(explicit=lossy) for each, lossy in zip(wanted, coder.lossy, strict=True)]
-            coder = StripEncoder(wanted, self.tables.sizes)
-            coded = code_strip(coder, planes)
-        return bytes([self._choose_filters(planes, coded, coder.levels, samples)]) + coder.finish()
+        encoded = list(self.encode_planes(self.planes(*pixels.shape[:2]), self.samples(pixels)))
+        filters = sum(plane.filtered << i for i, plane in enumerate(encoded))
+        return bytes([filters]) + join([plane.coder for plane in encoded])
+
+    def encode_planes(self, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]]) -> Iterator[EncodedPlane]:
+        """Code the planes of a strip, one after another: each goes by what a decoder has of those before."""
+        coded: list[CodedPlane] = []
+        luma = np.zeros((0, 0), np.float32)
+        for number, (plane, of_plane, steps) in enumerate(zip(planes, samples, self.steps, strict=True)):
+            wanted, along = self.want(plane, of_plane, steps, coded, luma)
+            coder, result = encode_plane(plane, wanted, coded, self.tables)
+            coded.append(result)
+            decoded = self.restore(result, coder.decoded(result), steps, along)
+            filtered, final = self._choose_filter(plane, of_plane, decoded, steps)
+            if not number:
+                luma = final
+            yield EncodedPlane(coder, result, decoded, filtered)
 
     def samples(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Turn pixels into planes, centred on 0."""
@@ -220,43 +255,81 @@ class Main:
             planes.append(pixels[..., -1] - color.CENTRE)
         return planes
 
-    def wanted(self, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]]) -> list[Wanted]:
-        """Decide on sizes and transform."""
-        wanted: list[Wanted] = []
-        for plane, of_plane, steps in zip(planes, samples, self.steps, strict=True):
-            if plane.chroma:
-                sizes = halve(wanted[0].sizes) if plane.half else wanted[0].sizes
-            elif self.effort < TRIES_SIZES or "large-blocks" in self.without:
-                sizes = np.full((plane.rows, plane.columns), lapped.SIZES[0], np.uint8)
-            elif self.effort < CODES_SIZES:
-                sizes = choose_sizes(of_plane, steps, WEIGHT)
-            else:
-                sizes = choose_by_coding(plane, of_plane, steps, WEIGHT, self.tables.sizes)
-            cells = lapped.forward(of_plane, sizes, steps)
-            weight = WEIGHT * activity(cells, sizes) ** TUNES[self.tune].adaptation
-            wanted.append(Wanted(cells, sizes, weight, self.effort >= OPTIMISES and "rdoq" not in self.without))
-        return wanted
-
-    def _choose_filters(
+    def want(
         self,
-        planes: Sequence[Plane],
+        plane: Plane,
+        samples: NDArray[np.float32],
+        steps: Steps,
         coded: Sequence[CodedPlane],
-        levels: Sequence[NDArray[np.float32]],
-        samples: Sequence[NDArray[np.float32]],
-    ) -> int:
-        """Return the byte that says which planes are better with the loop filter."""
-        filters = 0
+        luma: NDArray[np.float32],
+    ) -> tuple[Wanted, NDArray[np.float32] | None]:
+        """Decide on sizes, prediction and transform of a plane.
+
+        Parameters
+        ----------
+        plane : Plane
+        samples : (8 * rows, 8 * columns) float32 array
+            Centred on 0.
+        steps : Steps
+        coded : sequence of CodedPlane
+            The planes before.
+        luma : float32 array
+            For chroma: luma as a decoder has it, in 1/8.
+
+        Returns
+        -------
+        wanted : Wanted
+        along : (8 * rows, 8 * columns) float32 array or None
+            What luma tells, in 1/8; it is not in `wanted`.
+        """
+        if plane.chroma:
+            sizes = sizes_of_chroma(plane, coded)
+        elif self.effort < TRIES_SIZES or "large-blocks" in self.without:
+            sizes = np.full((plane.rows, plane.columns), lapped.SIZES[0], np.uint8)
+        elif self.effort < CODES_SIZES:
+            sizes = choose_sizes(samples, steps, WEIGHT)
+        else:
+            sizes = choose_by_coding(plane, samples, steps, WEIGHT, self.tables)
+        cells, slopes, along = lapped.forward(samples, sizes, steps), None, None
+        if plane.chroma and self.effort >= TRIES_LUMA and "chroma-from-luma" not in self.without:
+            luma = chroma_from_luma.halve(luma) if plane.half else luma
+            step = lapped.SAMPLE_UNIT * steps.step / lapped.COEFFICIENT_UNIT
+            slopes = chroma_from_luma.fit(luma, lapped.SAMPLE_UNIT * samples, step)
+            along = chroma_from_luma.predict(luma, slopes)
+            rest = lapped.forward(samples - along / np.float32(lapped.SAMPLE_UNIT), sizes, steps)
+            if guess_cost(rest, WEIGHT).sum() < guess_cost(cells, WEIGHT).sum():
+                cells = rest
+            else:
+                slopes = along = None
+        weight = WEIGHT * activity(cells, sizes) ** TUNES[self.tune].adaptation
+        optimised = self.effort >= OPTIMISES and "rdoq" not in self.without
+        trellis = TRELLIS_ATTEMPTS.get(self.effort, 0) if optimised else 0
+        return Wanted(cells, sizes, weight, optimised, trellis, slopes), along
+
+    def _choose_filter(
+        self, plane: Plane, wanted: NDArray[np.float32], decoded: NDArray[np.float32], steps: Steps
+    ) -> tuple[bool, NDArray[np.float32]]:
+        """Return whether a plane is better with the loop filter, and the better one."""
         if "loop-filter" in self.without:
-            return filters
+            return False, decoded
+        filtered = loop_filter.apply(decoded, steps.step, plane.model.filters[self.tune])
         if self.effort < TRIES_FILTERS:
-            return (1 << len(planes)) - 1
-        every = zip(planes, coded, levels, samples, self.steps, strict=True)
-        for i, (plane, of_plane, of_levels, wanted, steps) in enumerate(every):
-            plain = lapped.inverse(of_levels, of_plane.sizes, steps, of_plane.last)
-            filtered = loop_filter.apply(plain, steps.step, plane.model.filters[self.tune])
-            errors = [np.square(result - lapped.SAMPLE_UNIT * wanted).sum() for result in (plain, filtered)]
-            filters |= int(errors[1] < errors[0]) << i
-        return filters
+            return True, filtered
+        errors = [np.square(result - lapped.SAMPLE_UNIT * wanted).sum() for result in (decoded, filtered)]
+        return (True, filtered) if errors[1] < errors[0] else (False, decoded)
+
+    def restore(
+        self,
+        coded: CodedPlane,
+        levels: NDArray[np.float32],
+        steps: Steps,
+        along: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        """Turn levels into samples in 1/8, and add what luma tells, if it does."""
+        samples = lapped.inverse(levels, coded.sizes, steps, coded.last)
+        if along is not None:
+            samples += along
+        return samples
 
     def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
         """Decode a strip.
@@ -275,22 +348,22 @@ class Main:
         FormatError, TruncatedError
             Whatever the bytes are.
         """
-        planes, filters, coded, levels = self.read_strip(data, at, *pixels.shape[:2])
-        self.to_pixels([samples[-1] for samples in self.reconstruct(planes, filters, coded, levels)], pixels)
+        planes = self.planes(*pixels.shape[:2])
+        filters, coded, coder = self.read_strip(data, at, planes, StripDecoder)
+        every = self.reconstruct(planes, filters, coded, coder.levels(coded))
+        self.to_pixels([samples[-1] for samples in every], pixels)
 
     def read_strip(
-        self, data: bytes, at: int, height: int, width: int
-    ) -> tuple[list[Plane], int, list[CodedPlane], list[NDArray[np.float32]]]:
-        """Read a strip of so many pixels: its planes, which are filtered, what is coded of each, and their levels."""
-        planes = self.planes(height, width)
+        self, data: bytes, at: int, planes: Sequence[Plane], reader: type[Reader]
+    ) -> tuple[int, list[CodedPlane], Reader]:
+        """Read a strip of such planes: which are filtered, what is coded of each, and what has read them."""
         if at >= len(data):
             raise TruncatedError("the strip is empty")
         filters = data[at]
         if filters >> len(planes):
             raise FormatError(f"filters {filters:#b} for {len(planes)} planes")
-        coder = StripDecoder(data, at + 1, planes, self.tables.sizes)
-        coded = code_strip(coder, planes)
-        return planes, filters, coded, coder.levels(coded)
+        coder = reader(data, at + 1, planes, self.tables)
+        return filters, code_strip(coder, planes), coder
 
     def reconstruct(
         self,
@@ -300,10 +373,16 @@ class Main:
         levels: Sequence[NDArray[np.float32]],
     ) -> list[list[NDArray[np.float32]]]:
         """Return the samples of each plane in 1/8: as the transform leaves them, then filtered, if they are."""
-        samples = []
+        samples: list[list[NDArray[np.float32]]] = []
+        luma: NDArray[np.float32] | None = None  # at chroma's resolution
         every = zip(planes, coded, levels, self.steps, strict=True)
         for i, (plane, of_plane, of_levels, steps) in enumerate(every):
-            samples.append([lapped.inverse(of_levels, of_plane.sizes, steps, of_plane.last)])
+            along = None
+            if of_plane.slopes is not None:
+                if luma is None:
+                    luma = chroma_from_luma.halve(samples[0][-1]) if plane.half else samples[0][-1]
+                along = chroma_from_luma.predict(luma, of_plane.slopes)
+            samples.append([self.restore(of_plane, of_levels, steps, along)])
             if filters >> i & 1:
                 samples[i].append(loop_filter.apply(samples[i][0], steps.step, plane.model.filters[self.tune]))
         return samples

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from bitstreams.ledger import FILE, Ledger
 from bitstreams.rans import Tables
 from codec import color, dc_pyramid, lapped
-from codec.context_strip import SIZE_BITS, Plane, StripDecoder, code_strip
-from codec.contexts import DIAGONALS, ESCAPE, from_phases
+from codec.chroma_from_luma import map_shape
+from codec.context_strip import SIZE_BITS, CodedPlane, Head, Plane, StripDecoder
+from codec.contexts import CONTEXTS, DIAGONALS, ESCAPE, from_phases
 from codec.dc_pyramid import extra_bits
 from codec.main import Main
 from codec.scan import ZIGZAG
@@ -30,15 +31,18 @@ class MainPlaneTrace:
     ----------
     sizes : (rows, columns) uint8 array
         Size of the block that each cell of 8 x 8 pixels is in.
+    slopes : int8 array
+        How detail follows luma, in 1/8, for each 32 x 32 samples (`codec.chroma_from_luma`).
     dc_symbols, ac_symbols : uint8 arrays
         Symbols that were decoded, in their order: of DC differences (`codec.dc_pyramid`), and of all other magnitudes
         (`codec.contexts`).
-    levels : (rows, columns, 8, 8) int32 array
-        Quantised coefficients, by vertical and horizontal frequency; of large blocks as in `codec.lapped`.
+    levels : (rows, columns, 8, 8) float32 array
+        Quantised coefficients, by vertical and horizontal frequency; of large blocks as in `codec.lapped`. Whole
+        numbers, or with a trellis multiples of 1/2 (`codec.trellis`).
     contexts : (rows, columns, 8, 8) int16 array
         The context that each level was coded in, DC's counted by themselves; -1 where 0 was implied.
     transformed : (8 * rows, 8 * columns) float32 array
-        Samples after the inverse transform, centred on 0.
+        Samples after the inverse transform, with what luma tells, centred on 0.
     samples : (8 * rows, 8 * columns) float32 array
         The same after the loop filter, if the plane has one.
     upsampled : float32 array
@@ -50,9 +54,10 @@ class MainPlaneTrace:
     """
 
     sizes: NDArray[np.uint8]
+    slopes: NDArray[np.int8]
     dc_symbols: NDArray[np.uint8]
     ac_symbols: NDArray[np.uint8]
-    levels: NDArray[np.int32]
+    levels: NDArray[np.float32]
     contexts: NDArray[np.int16]
     transformed: NDArray[np.float32]
     samples: NDArray[np.float32]
@@ -67,7 +72,7 @@ class _Watched:
         blocks = plane.rows // 2 * (plane.columns // 2 + 1)  # of a phase, as `to_phases` lays them out
         self.dc_symbols: list[NDArray[np.uint32]] = []
         self.ac_symbols: list[NDArray[np.uint32]] = []
-        self.size_bits = 0.0
+        self.side_bits = {"slopes": 0.0, "block sizes": 0.0}
         self.dc_contexts = np.zeros(plane.rows * plane.columns, np.int16)
         self.dc_bits = np.zeros(plane.rows * plane.columns)
         self.ac_contexts = np.full((4, 63, blocks), -1, np.int16)
@@ -79,7 +84,7 @@ class _Tracer(StripDecoder):
 
     watched: list[_Watched]
 
-    def begin(self, plane: Plane) -> tuple[int, bool]:
+    def begin(self, plane: Plane) -> Head:
         if not self._begun:
             self.watched = []
         self.watched.append(_Watched(plane))
@@ -91,7 +96,7 @@ class _Tracer(StripDecoder):
         symbols = super().decode(tables, contexts, places, d, phase)
         now, bits = self.watched[-1], tables.bits[contexts, symbols].astype(np.float64)
         if places is None:
-            now.size_bits += float(bits.sum())
+            now.side_bits["slopes" if tables is self._trained.slopes else "block sizes"] += float(bits.sum())
         elif d == 0:
             now.dc_symbols.append(symbols)
             now.dc_contexts[places] = contexts
@@ -99,7 +104,7 @@ class _Tracer(StripDecoder):
         else:
             cells = slice(DIAGONALS[d].start - 1, DIAGONALS[d].stop - 1)
             now.ac_symbols.append(symbols)
-            now.ac_contexts[phase, cells].reshape(-1)[places] = contexts - dc_pyramid.CONTEXTS
+            now.ac_contexts[phase, cells].reshape(-1)[places] = (contexts - dc_pyramid.CONTEXTS) % CONTEXTS
             now.ac_bits[phase, cells].reshape(-1)[places] = bits
         return symbols
 
@@ -109,19 +114,19 @@ def trace_strip(
 ) -> dict[str, MainPlaneTrace]:
     """Decode a strip of so many pixels, which begins at a byte and ends with the data, and record all its bits."""
     planes = stages.planes(height, width)
-    tracer = _Tracer(data, at + 1, planes, stages.tables.sizes)
-    coded = code_strip(tracer, planes)
+    filters, coded, tracer = stages.read_strip(data, at, planes, _Tracer)
     levels = tracer.levels(coded)
-    every = stages.reconstruct(planes, data[at], coded, levels)
+    every = stages.reconstruct(planes, filters, coded, levels)
     names = ("Y", "Cb", "Cr")[: 3 if stages.channels >= 3 else 1] + ("A",) * (stages.channels in (2, 4))
     traces = {}
     recorded = 8 * (1 + len(planes))
-    ledger.record(FILE, "filters, diagonals", recorded)
+    ledger.record(FILE, "filters, heads", recorded)
     for name, plane, of_plane, of_levels, samples, seen in zip(
         names, planes, coded, levels, every, tracer.watched, strict=True
     ):
-        traces[name] = _plane_trace(plane, of_plane.sizes, of_levels, samples, seen)
-        recorded += _record_plane(ledger, name, of_levels, seen)
+        signs, mantissas = _plain_bits(of_levels, seen)
+        traces[name] = _plane_trace(plane, of_plane, of_levels, samples, seen, signs + mantissas)
+        recorded += _record_plane(ledger, name, seen, signs, mantissas)
     # States and numbers of lanes, what is lost to whole bytes, and to rounding the bits of symbols here.
     ledger.record(FILE, "lanes, padding", 8 * (len(data) - at) - recorded)
     return traces
@@ -129,10 +134,11 @@ def trace_strip(
 
 def _plane_trace(
     plane: Plane,
-    sizes: NDArray[np.uint8],
+    coded: CodedPlane,
     levels: NDArray[np.float32],
     samples: list[NDArray[np.float32]],
     seen: _Watched,
+    plain: NDArray[np.int64],
 ) -> MainPlaneTrace:
     rows, columns = plane.rows, plane.columns
     contexts = np.empty((64, rows, columns), np.int16)
@@ -142,16 +148,16 @@ def _plane_trace(
         np.concatenate([*of_kind, np.zeros(0, np.uint32)]).astype(np.uint8)
         for of_kind in (seen.dc_symbols, seen.ac_symbols)
     )
-    signs, mantissas = _plain_bits(levels, seen)
     bits = from_phases(seen.ac_bits, rows, columns).sum(axis=0) + seen.dc_bits.reshape(rows, columns)
-    bits += (signs + mantissas).sum(axis=0)
+    bits += plain.sum(axis=0)
     transformed, filtered = (samples[i] / np.float32(lapped.SAMPLE_UNIT) for i in (0, -1))
     upsampled = color.double(filtered) if plane.half else filtered
     return MainPlaneTrace(
-        sizes,
+        coded.sizes,
+        np.zeros(map_shape(8 * rows, 8 * columns), np.int8) if coded.slopes is None else coded.slopes,
         dc_symbols,
         ac_symbols,
-        _square(levels).astype(np.int32),
+        _square(levels),
         _square(contexts),
         transformed,
         filtered,
@@ -162,7 +168,7 @@ def _plane_trace(
 
 def _plain_bits(levels: NDArray[np.float32], seen: _Watched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the plain bits of each level, (64, rows, columns): signs, and what follows large magnitudes."""
-    magnitudes = np.abs(levels)
+    magnitudes = np.ceil(np.abs(levels))
     signs = (magnitudes > 0).astype(np.int64)
     size = np.frexp(np.maximum(magnitudes - (ESCAPE - 1), 0))[1].astype(np.int64)
     mantissas = np.where(size > 0, SIZE_BITS + size - 1, 0)
@@ -174,11 +180,12 @@ def _plain_bits(levels: NDArray[np.float32], seen: _Watched) -> tuple[NDArray[np
     return signs, mantissas
 
 
-def _record_plane(ledger: Ledger, name: str, levels: NDArray[np.float32], seen: _Watched) -> int:
+def _record_plane(
+    ledger: Ledger, name: str, seen: _Watched, signs: NDArray[np.int64], mantissas: NDArray[np.int64]
+) -> int:
     """Record the bits of a plane; return how many there are."""
-    signs, mantissas = _plain_bits(levels, seen)
     parts = {
-        "block sizes": seen.size_bits,
+        **seen.side_bits,
         "DC symbols": seen.dc_bits.sum(),
         "AC symbols": seen.ac_bits.sum(),
         "signs": signs.sum(),

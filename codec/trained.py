@@ -6,6 +6,7 @@ and a hash of the photographs.
 
     post, lengths8, lengths16, lengths32    the filters across edges (`codec.lapped.Lapping`)
     sizes                                   frequencies of decisions about sizes (`codec.block_sizes`)
+    slopes                                  frequencies of differences of slopes (`codec.chroma_from_luma`)
     origin                                  how they were made, as JSON
     dc, weights, tables, filters            of each kind of plane, with its number in `KINDS` at the end:
                                             weights of DC, of all other levels one after another, in 2**-12; frequencies
@@ -48,7 +49,7 @@ class PlaneModel:
     ac : list of Weights
         Weights of expected magnitudes, for each diagonal from 1 on (`codec.contexts`).
     tables : Tables
-        Frequencies of symbols: contexts of DC, then of other levels.
+        Frequencies of symbols: contexts of DC, then of other levels, then of those of a trellis's two quantisers.
     filters : dict of str to (knots, taps, limits) int64 array
         Weights of the loop filter, for each tune (`codec.loop_filter`).
     """
@@ -69,6 +70,8 @@ class Trained:
         By kind, `KINDS`.
     sizes : Tables
         Frequencies of decisions about block sizes.
+    slopes : Tables
+        Frequencies of differences of slopes.
     lapping : Lapping
         Filters across the edges of blocks.
     origin : dict
@@ -77,6 +80,7 @@ class Trained:
 
     planes: dict[str, PlaneModel]
     sizes: Tables
+    slopes: Tables
     lapping: Lapping
     origin: Mapping[str, Any]
 
@@ -105,7 +109,8 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trained:
         planes[kind] = PlaneModel(arrays[f"dc{number}"] / UNIT, ac, Tables(arrays[f"tables{number}"]), filters)
     lengths = {n: arrays[f"lengths{n}"].astype(np.int64) for n in SIZES}
     lapping = Lapping(arrays["post"].astype(np.int64), lengths)
-    return Trained(planes, Tables(arrays["sizes"]), lapping, json.loads(str(arrays["origin"])))
+    sizes, slopes = Tables(arrays["sizes"]), Tables(arrays["slopes"])
+    return Trained(planes, sizes, slopes, lapping, json.loads(str(arrays["origin"])))
 
 
 def to_arrays(tables: Trained) -> dict[str, NDArray[Any]]:
@@ -113,6 +118,7 @@ def to_arrays(tables: Trained) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "post": tables.lapping.post.astype(np.int16),
         "sizes": tables.sizes.frequencies.astype(np.uint16),
+        "slopes": tables.slopes.frequencies.astype(np.uint16),
         "origin": np.array(json.dumps(dict(tables.origin))),
     }
     for n, lengths in tables.lapping.lengths.items():
@@ -121,7 +127,7 @@ def to_arrays(tables: Trained) -> dict[str, NDArray[Any]]:
         model = tables.planes[kind]
         weights = np.concatenate([part.ravel() for of_diagonal in model.ac for part in of_diagonal])
         arrays[f"weights{number}"] = np.rint(weights * UNIT).astype(np.int16)
-        arrays[f"dc{number}"] = np.rint(model.dc * UNIT).astype(np.int16)
+        arrays[f"dc{number}"] = np.rint(model.dc * UNIT).astype(np.int32)  # of few photographs they may be above 8
         arrays[f"tables{number}"] = model.tables.frequencies.astype(np.uint16)
         arrays[f"filters{number}"] = np.stack([model.filters[tune] for tune in TUNES]).astype(np.int16)
     return arrays

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from codec.block_choice import activity, choose_by_coding, choose_sizes
+from codec.block_choice import CAUTION, _merge, activity, choose_by_coding, choose_sizes
 from codec.block_sizes import CONTEXTS, code_sizes, grow, halve
 from codec.context_strip import Plane
 from codec.contexts import PHASES
@@ -142,7 +142,7 @@ def choose(how, samples, step=20):
     if how == "guess":
         return choose_sizes(samples, steps, WEIGHT)
     plane = Plane(trained().planes["Y"], samples.shape[0] // 8, samples.shape[1] // 8)
-    return choose_by_coding(plane, samples, steps, WEIGHT, trained().sizes)
+    return choose_by_coding(plane, samples, steps, WEIGHT, trained())
 
 
 both = pytest.mark.parametrize("how", ["guess", "coding"])
@@ -198,6 +198,55 @@ def test_choices_are_trees(how, rows, columns, smooth, seed):
     sizes = choose(how, samples, int(rng.integers(1, 200)))
     assert sizes.shape == (4 * rows, 4 * columns)
     assert is_a_tree(sizes)
+
+
+def merge_plain(costs, weight):
+    """Choose trees square by square: a block costs what its cells do, a bit to decide, and 5 for each DC level."""
+    rows, columns = costs[8].shape
+    sizes = np.zeros((rows, columns), np.uint8)
+
+    def block(n, row, column):
+        k = n // 8
+        return (costs[n][row : row + k, column : column + k].sum() + weight * (1 + 5 * k * k)) * CAUTION[n]
+
+    for top in range(0, rows, 4):
+        for left in range(0, columns, 4):
+            total = 0
+            for row in (top, top + 2):
+                for column in (left, left + 2):
+                    quarters = sum(block(8, row + i, column + j) for i in range(2) for j in range(2))
+                    half = block(16, row, column)
+                    sizes[row : row + 2, column : column + 2] = 16 if half < quarters else 8
+                    total += min(half, quarters)
+            if block(32, top, left) < total:
+                sizes[top : top + 4, left : left + 4] = 32
+    return sizes
+
+
+@given(squares, squares, st.sampled_from([0.0, 0.12, 2.0]), st.integers(0, 999))
+@example(1, 1, 0.12, 0)
+def test_trees_by_made_up_costs(rows, columns, weight, seed):
+    rng = np.random.default_rng(seed)
+    levels = rng.uniform(3, 5, (3, *rng.choice([1, 2, 4], 2)))  # what is next to each other costs about the same
+    costs = {
+        n: (np.resize(level, (4 * rows, 4 * columns)) + rng.uniform(0, 0.3, (4 * rows, 4 * columns))).astype(np.float64)
+        for n, level in zip(SIZES, levels, strict=True)
+    }
+    assert np.array_equal(_merge(costs, weight), merge_plain(costs, weight))
+
+
+def test_large_blocks_save_decisions_but_no_dc_levels():
+    # There is a DC level for each 8 x 8 pixels in all of them (`codec.lapped`).
+    cells = {n: np.full((4, 4), cost) for n, cost in zip(SIZES, (10.0, 10.0, 50.0), strict=True)}
+    quarters, half = 4 * (10 + 1 + 5), 1.04 * (40 + 1 + 4 * 5)
+    assert half < quarters
+    assert (_merge(cells, 1.0) == 16).all()
+    cells[16] += 0.2  # 63.44 + 0.83 is more than 64
+    assert (_merge(cells, 1.0) == 8).all()
+    cells[32] = np.full((4, 4), (256 / 1.08 - 1 - 16 * 5) / 16 - 0.01)
+    assert (_merge(cells, 1.0) == 32).all()
+    cells[32] += 0.02
+    assert (_merge(cells, 1.0) == 8).all()
 
 
 def test_activity_is_large_where_there_is_much():

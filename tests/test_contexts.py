@@ -27,7 +27,7 @@ CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 WINDOW = 4
 SLOPES = 3  # diagonals that look at the slopes of DC
 MADE_UP = "made up"  # weights, none of which are 0
-BINS = 40  # contexts of a table, four an octave from 2**-6 on
+BINS = 41  # contexts of a table: one below 2**-6, then four an octave
 STEPS = [(d, phase) for d in range(1, LAST + 1) for phase in range(4)]
 even = st.integers(1, 4).map(lambda half: 2 * half)
 
@@ -103,7 +103,7 @@ def planes_before(kind):
     return 0 if kind in ("Y", MADE_UP) else 1 if kind.startswith("Cb") else 2
 
 
-def walk(weights, surroundings, magnitudes, last=LAST):
+def walk(weights, surroundings, magnitudes, last=LAST, explicit=False):
     """Code magnitudes as an encoder does; return the contexts and places of all steps by their diagonal and phase."""
     phases, calls = to_phases(magnitudes), {}
 
@@ -112,7 +112,7 @@ def walk(weights, surroundings, magnitudes, last=LAST):
         calls[d, phase] = places.copy(), contexts.copy()
         return phases[phase, cells_of(d).start : cells_of(d).stop].reshape(-1).take(places)
 
-    code_magnitudes(code, weights, surroundings, last)
+    code_magnitudes(code, weights, surroundings, last, explicit)
     assert list(calls) == sorted(calls)  # in order
     return calls
 
@@ -256,10 +256,10 @@ def begin(kind, rows, columns, seed):
 
 
 @settings(max_examples=40)
-@given(drawn_planes, st.integers(0, LAST))
-def test_a_decoder_comes_to_the_same_contexts(plane, last):
+@given(drawn_planes, st.integers(0, LAST), st.booleans())
+def test_a_decoder_comes_to_the_same_contexts(plane, last, explicit):
     weights, encoder, magnitudes = begin(*plane)
-    calls = walk(weights, encoder, magnitudes, last)
+    calls = walk(weights, encoder, magnitudes, last, explicit)
     phases = to_phases(magnitudes)
     _, decoder, _ = begin(*plane)
 
@@ -268,7 +268,7 @@ def test_a_decoder_comes_to_the_same_contexts(plane, last):
         assert np.array_equal(contexts, calls[d, phase][1])
         return phases[phase, cells_of(d).start : cells_of(d).stop].reshape(-1).take(places)
 
-    code_magnitudes(code, weights, decoder, last)
+    code_magnitudes(code, weights, decoder, last, explicit)
     found = decoder.magnitudes(last)
     assert np.array_equal(found, encoder.magnitudes(last))
     assert all(d <= last for d, _ in calls)
@@ -280,32 +280,33 @@ def test_a_decoder_comes_to_the_same_contexts(plane, last):
 
 
 @settings(max_examples=40)
-@given(drawn_planes)
-def test_contexts_are_quarters_of_octaves(plane):
+@given(drawn_planes, st.booleans())
+@example(("Y", 4, 4, 2), True)
+def test_contexts_are_quarters_of_octaves(plane, explicit):
     weights, surroundings, magnitudes = begin(*plane)
     _, again, _ = begin(*plane)
     phases = to_phases(magnitudes)
-    calls = walk(weights, surroundings, magnitudes)
+    calls = walk(weights, surroundings, magnitudes, explicit=explicit)
     for d, phase in STEPS:
         expected = again.expect(weights[d - 1], d, phase).astype(np.float64).reshape(-1)
         step = np.zeros(expected.size, np.float32)
         places, contexts = calls.get((d, phase), (np.zeros(0, int), np.zeros(0, int)))
-        assert np.array_equal(places, np.flatnonzero(expected >= 2.0**-6))
+        assert np.array_equal(places, np.flatnonzero(expected >= (2.0**-9 if explicit else 2.0**-6)))
         mantissa, exponent = np.frexp(expected[places])  # in [1/2, 1): quarters of an octave are 1/8 there
         quarters = 4 * (exponent + 5) + np.floor(8 * mantissa).astype(int) - 4
         table = BINS * sum(d >= start for start in (4, 8))
-        assert np.array_equal(contexts, table + np.minimum(quarters, BINS - 1))
+        assert np.array_equal(contexts, table + np.clip(1 + quarters, 0, BINS - 1))  # all below 2**-6 are one
         step[places] = phases[phase, cells_of(d).start : cells_of(d).stop].reshape(-1)[places]
         again.put(d, phase, step.reshape(len(cells_of(d)), -1))
 
 
 @settings(max_examples=40)
-@given(st.sampled_from(KINDS), even, even, st.integers(0, 99))
-def test_nothing_is_coded_where_there_is_no_block(kind, rows, columns, seed):
+@given(st.sampled_from(KINDS), even, even, st.booleans(), st.integers(0, 99))
+def test_nothing_is_coded_where_there_is_no_block(kind, rows, columns, explicit, seed):
     weights, surroundings, _ = begin(kind, rows, columns, seed)
     full = np.full((63, rows, columns), ESCAPE, np.float32)
     width, number = columns // 2 + 1, rows // 2 * (columns // 2 + 1)
-    for (d, _), (places, contexts) in walk(weights, surroundings, full).items():
+    for (d, _), (places, contexts) in walk(weights, surroundings, full, explicit=explicit).items():
         assert (places % number % width < width - 1).all()
         assert places.max() < number * len(cells_of(d))
         assert contexts.min() >= 0
@@ -332,6 +333,35 @@ def test_what_comes_later_has_no_influence(kind, rows, columns, step, seed):
         assert (key in calls) == (key in calls_of_changed)
         for found, expected in zip(calls_of_changed.get(key, ()), calls.get(key, ()), strict=True):
             assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, MADE_UP])
+@pytest.mark.parametrize("shape", [(2, 2), (6, 4), (4, 10)])
+def test_an_explicit_plane_codes_all_blocks(kind, shape):
+    rows, columns = shape
+    blocks = to_phases(np.ones((1, rows, columns), np.bool_))[:, 0]
+    for magnitudes in (np.zeros((63, *shape), np.float32), draw_magnitudes(*shape, 3)):
+        weights, _, _ = begin(kind, *shape, 0)
+        steep = slopes(np.zeros(shape, np.int32))
+        others = [to_phases(np.zeros((63, *shape), np.float32)) for _ in range(planes_before(kind))]
+        surroundings = Surroundings(*shape, steep, others)
+        calls = walk(weights, surroundings, magnitudes, explicit=True)
+        assert list(calls) == STEPS
+        for (d, phase), (places, _) in calls.items():
+            assert np.array_equal(places, np.flatnonzero(np.tile(blocks[phase], len(cells_of(d)))))
+        # So nothing is lost.
+        assert np.array_equal(from_phases(surroundings.magnitudes(), *shape), magnitudes)
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_level_amid_nothing_is_implied_to_be_0_or_explicit(explicit):
+    magnitudes = np.zeros((63, 8, 8), np.float32)
+    magnitudes[cells_of(9).start, 3, 3] = 1
+    surroundings = Surroundings(8, 8, slopes(np.zeros((8, 8), np.int32)))
+    calls = walk(trained().planes["Y"].ac, surroundings, magnitudes, explicit=explicit)
+    assert surroundings.magnitudes().any() == explicit
+    _, contexts = calls[9, 1]
+    assert contexts.tolist() == ([BINS * 2] * contexts.size if explicit else [])
 
 
 def test_an_empty_plane_expects_the_least():

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import codec
 from bitstreams.errors import CodecError, FormatError, TruncatedError
-from codec import metrics
+from codec import loop_filter, metrics
 from codec.color import rgb_to_gray
+from codec.context_strip import StripDecoder
 from codec.files import read_picture
+from codec.lapped import SAMPLE_UNIT
 from codec.main import DEFAULT_EFFORT, EFFORTS, TUNES, Main
 from codec.trained import KINDS, trained
 from tests.files import encode_in_strips, put_together, take_apart
@@ -22,7 +24,7 @@ from tests.pictures import make_picture
 
 sides = st.integers(1, 70)
 channel_counts = st.integers(1, 4)
-STAGES = ("large-blocks", "lapping", "rdoq", "loop-filter")
+STAGES = ("large-blocks", "lapping", "chroma-from-luma", "rdoq", "loop-filter")
 KINDS_OF_PICTURES = [(1, False), (2, False), (3, True), (3, False), (4, True), (4, False)]
 
 
@@ -125,20 +127,40 @@ def test_the_same_bytes_every_time():
     assert encode(photo()) == encode(photo())
 
 
+@pytest.mark.parametrize("effort", [1, 5, 8])
 @pytest.mark.parametrize(("channels", "subsampled"), KINDS_OF_PICTURES)
-def test_what_the_stages_give_is_what_a_decoder_gives(channels, subsampled):
-    stages = Main.choose(channels, subsampled, 75, "psnr")
+def test_what_the_stages_give_is_what_a_decoder_gives(channels, subsampled, effort):
+    stages = Main.choose(channels, subsampled, 75, "psnr", effort=effort)
     pixels = make_picture(64, 96, channels).reshape(64, 96, channels)
     data = stages.encode_strip(pixels)
     decoded, again = np.zeros_like(pixels), np.zeros_like(pixels)
     stages.decode_strip(b"before" + data, 6, decoded)
-    planes, filters, coded, levels = stages.read_strip(data, 0, 64, 96)
+    planes = stages.planes(64, 96)
     assert len(planes) == channels
+    filters, coded, coder = stages.read_strip(data, 0, planes, StripDecoder)
+    levels = coder.levels(coded)
     samples = stages.reconstruct(planes, filters, coded, levels)
     assert [len(of_plane) for of_plane in samples] == [1 + (filters >> i & 1) for i in range(channels)]
     stages.to_pixels([of_plane[-1] for of_plane in samples], again)
     assert np.array_equal(decoded, again)
     assert rms(decoded, pixels) < 8
+
+
+@pytest.mark.parametrize("effort", [3, 5, 8])
+@pytest.mark.parametrize(("channels", "subsampled"), KINDS_OF_PICTURES)
+def test_an_encoder_knows_what_a_decoder_has(channels, subsampled, effort):
+    stages = Main.choose(channels, subsampled, 70, "psnr", effort=effort)
+    pixels = make_picture(64, 96, channels).reshape(64, 96, channels)
+    planes = stages.planes(64, 96)
+    encoded = list(stages.encode_planes(planes, stages.samples(pixels)))
+    data = stages.encode_strip(pixels)
+    filters, coded, coder = stages.read_strip(data, 0, planes, StripDecoder)
+    samples = stages.reconstruct(planes, filters, coded, coder.levels(coded))
+    for number, (ours, theirs, of_plane) in enumerate(zip(encoded, coded, samples, strict=True)):
+        assert np.array_equal(ours.decoded, of_plane[0])
+        assert ours.filtered == bool(filters >> number & 1)
+        assert np.array_equal(ours.coded.dc, theirs.dc)
+        assert (ours.coded.slopes is None) == (theirs.slopes is None)
 
 
 def test_strips_are_coded_on_their_own():
@@ -325,12 +347,75 @@ def test_steps_by_quality():
     assert (steps[50], steps[75], steps[25], steps[100]) == (24 * 64, 12 * 64, 48 * 64, 64)
 
 
+@pytest.mark.parametrize("tune", TUNES)
+@pytest.mark.parametrize("quality", [1, 30, 50, 75, 93, 99, 100])
+def test_steps_of_each_plane(tune, quality):
+    half, full = TUNES[tune].half, TUNES[tune].full
+    assert half[0] < half[1] < full[0] < full[1]  # Cr counts for less than Cb; at full resolution there is more of both
+    luma = Main.choose(1, False, quality, tune).step
+    for channels, subsampled in KINDS_OF_PICTURES:
+        stages = Main.choose(channels, subsampled, quality, tune)
+        steps = [of_plane.step for of_plane in stages.steps]
+        assert steps[0] == stages.step == luma
+        if channels >= 3:
+            assert steps[1:3] == [max(64, round(luma * ratio)) for ratio in (half if subsampled else full)]
+        if channels % 2 == 0:
+            assert steps[-1] == min(luma, 4 * 64)  # no coarser than 4
+        assert len(steps) == channels == len(stages.planes(32, 32))
+
+
+def test_the_step_of_alpha_at_some_qualities():
+    # Luma's until that is 4, at quality 92; by JPEG's scale 24 * (200 - 2 * quality) / 100.
+    steps = {quality: Main.choose(2, False, quality, "ms-ssim").steps[1].step for quality in (1, 50, 91, 92, 95, 100)}
+    assert steps == {1: 256, 50: 256, 91: 256, 92: round(24 * 0.16 * 64), 95: round(24 * 0.1 * 64), 100: 64}
+
+
+@pytest.mark.parametrize("tune", TUNES)
+def test_steps_of_alpha_do_not_grow_with_frequency(tune):
+    of_luma, of_alpha = Main(2, False, 256, tune).steps
+    flat = Main(1, False, 256, "psnr").steps[0]
+    for n in of_alpha.of_size:
+        assert np.array_equal(of_alpha.of_size[n], flat.of_size[n])
+        assert np.array_equal(of_luma.of_size[n], flat.of_size[n]) == (tune == "psnr")
+
+
 def test_efforts():
     small = make_picture(32, 32)
     assert encode(small) == encode(small, effort=DEFAULT_EFFORT)
     for effort in (0, 10, -1, 100):
         with pytest.raises(CodecError, match=re.escape(f"effort {effort} is outside 1 to 9")):
             encode(small, effort=effort)
+
+
+def test_what_each_effort_does():
+    pixels = photo()[:96, :128].copy()
+    pixels[32:] = np.random.default_rng(0).integers(0, 256, (64, 128, 3))  # for a filter to fail
+    files = {effort: encode(pixels, 80, yuv="420", effort=effort) for effort in EFFORTS}
+    assert len(set(files.values())) == len(EFFORTS)
+    filtered, sloped, sizes, halves = {}, {}, {}, {}
+    for effort, data in files.items():
+        trace = codec.trace_image(data)
+        sizes[effort] = trace.planes["Y"].sizes
+        sloped[effort] = any(plane.slopes.any() for plane in trace.planes.values())
+        halves[effort] = any((plane.levels % 1).any() for plane in trace.planes.values())
+        filtered[effort] = take_apart(data)[-1][1][4]
+    # From 2 on levels are chosen by their costs; from 3 on there are large blocks; from 4 on filters are tried; from 5
+    # on slopes; from 6 on sizes are coded; and from 7 on levels are of a trellis, in more and more attempts.
+    assert [effort for effort in (1, 2, 3) if (sizes[effort] == 8).all()] == [1, 2]
+    assert all(filtered[effort] == 0b111 for effort in (1, 2, 3))
+    assert [effort for effort in EFFORTS if sloped[effort]] == [5, 6, 7, 8, 9]
+    assert np.array_equal(sizes[3], sizes[5])
+    assert not np.array_equal(sizes[5], sizes[6])
+    assert all(np.array_equal(sizes[6], sizes[effort]) for effort in (7, 8, 9))
+    assert [effort for effort in EFFORTS if halves[effort]] == [7, 8, 9]
+
+
+def test_levels_are_optimised_from_effort_2_on():
+    pixels = photo()[:32, 64:128]
+    for effort in (1, 2, 5, 7):
+        less = encode(pixels, 80, effort=effort, without=("rdoq",))
+        assert (less == encode(pixels, 80, effort=effort)) == (effort == 1)
+        assert not (codec.trace_image(less).planes["Y"].levels % 1).any()  # no trellis without
 
 
 def test_options_that_it_does_not_have():
@@ -376,6 +461,47 @@ def test_filters_do_what_the_byte_says():
         decoded = [decode_strip(stages, bytes([byte]) + data[1:]) for byte in filters]
         for one, other in itertools.combinations(decoded, 2):
             assert not np.array_equal(one, other)
+
+
+CHECKED = (np.add.outer(np.arange(32), np.arange(64)) % 2 * 100 + 78).astype(np.uint8)
+
+
+def flagged(stages, pixels):
+    """Encode a strip; return for each plane whether it is filtered, and its errors without the filter and with it."""
+    planes = stages.planes(*pixels.shape[:2])
+    data = stages.encode_strip(pixels)
+    filters, coded, coder = stages.read_strip(data, 0, planes, StripDecoder)
+    every = stages.reconstruct(planes, filters, coded, coder.levels(coded))
+    found = []
+    for number, (plane, wanted, of_plane, steps) in enumerate(
+        zip(planes, stages.samples(pixels), every, stages.steps, strict=True)
+    ):
+        filtered = loop_filter.apply(of_plane[0], steps.step, plane.model.filters[stages.tune])
+        errors = [float(np.square(each / SAMPLE_UNIT - wanted).sum()) for each in (of_plane[0], filtered)]
+        assert np.array_equal(of_plane[-1], filtered if filters >> number & 1 else of_plane[0])
+        found.append((bool(filters >> number & 1), *errors))
+    return found
+
+
+@pytest.mark.parametrize(("effort", "tune"), [(3, "psnr"), (4, "psnr"), (4, "ms-ssim"), (8, "psnr")])
+def test_the_better_of_filtered_and_not_is_taken(effort, tune):
+    rng = np.random.default_rng(0)
+    pictures = [
+        make_picture(32, 64, 4),
+        np.dstack([CHECKED, make_picture(32, 64, 1), rng.choice([0, 255], (32, 64)).astype(np.uint8)]),
+        np.dstack([make_picture(32, 64, 1), CHECKED]),
+    ]
+    outcomes = set()
+    for pixels in pictures:
+        for quality in (30, 90):
+            stages = Main.choose(pixels.shape[2], False, quality, tune, effort=effort)
+            for filtered, without, with_it in flagged(stages, pixels):
+                outcomes.add((filtered, with_it < without))
+                if effort >= 4 and without != with_it:
+                    assert filtered == (with_it < without)
+    # Both happen; at low effort they are filtered all the same.
+    assert outcomes >= ({(True, True), (False, False)} if effort >= 4 else {(True, True), (True, False)})
+    assert effort >= 4 or all(filtered for filtered, _ in outcomes)
 
 
 def test_no_strip_at_all():
@@ -433,8 +559,10 @@ def test_tables_of_every_kind_of_plane():
     for model in trained().planes.values():
         assert set(model.filters) == set(TUNES)
         assert len(model.ac) == 14
+        assert len(model.tables.frequencies) == 60 + 3 * 3 * 41  # DC's, then others' without a trellis, and with one
         # Whatever an encoder wants to write in a context, it can.
         assert model.tables.frequencies[:60, :28].min() > 0
         assert model.tables.frequencies[60:, :18].min() > 0
         assert not model.tables.frequencies[60:, 18:].any()
     assert trained().sizes.frequencies.min() > 0
+    assert trained().slopes.frequencies.min() > 0

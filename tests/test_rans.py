@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from bitstreams.bits import read_varint, write_varint
 from bitstreams.errors import CodecError, FormatError, TruncatedError
-from bitstreams.rans import HIDDEN_BITS, PRECISION, RansDecoder, RansEncoder, Tables, decode_plain, encode_plain
+from bitstreams.rans import (
+    HIDDEN_BITS,
+    PRECISION,
+    SYMBOLS_OF_LANE,
+    RansDecoder,
+    RansEncoder,
+    Tables,
+    decode_plain,
+    encode_plain,
+)
 
 TOTAL = 1 << PRECISION
 MOST_LANES = 1 << 14
@@ -184,6 +193,77 @@ def test_what_is_forgotten_was_never_there(kept, dropped, seed):
     assert encoder.count == sum(kept)
     hidden = bits_of(rng, 2)
     assert encoder.finish(2, hidden) == encode(tables, batches, 2, hidden)
+
+
+@given(st.lists(sizes, max_size=5), st.lists(sizes, max_size=5), st.integers(0, 99))
+def test_what_is_appended_comes_after(ours, theirs, seed):
+    rng = np.random.default_rng(seed)
+    tables = make_tables(3, 5, seed)
+    batches = [draw(tables, number, rng) for number in ours + theirs]
+    encoders = [RansEncoder(), RansEncoder(), RansEncoder()]
+    for number, batch in enumerate(batches):
+        encoders[1 + (number >= len(ours))].code(tables, *batch)
+    for each in encoders[1:]:
+        encoders[0].append(each)
+    assert encoders[0].count == sum(ours) + sum(theirs)
+    assert encoders[0].mark() == len(batches)
+    hidden = bits_of(rng, 2)
+    assert encoders[0].finish(2, hidden) == encode(tables, batches, 2, hidden)
+
+
+# How much a lane takes --------------------------------------------------------------------------------------
+
+EVEN = Tables(np.array([[TOTAL // 2, TOTAL // 2]]))
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_as_many_symbols_as_lanes_may_have(lanes):
+    assert SYMBOLS_OF_LANE == 4096
+    rng = np.random.default_rng(0)
+    batches = [(np.zeros(number, int), rng.integers(0, 2, number)) for number in (lanes * 4096 - 100, 99, 1)]
+    hidden = bits_of(rng, lanes)
+    data = encode(EVEN, batches, lanes, hidden)
+    decoded, found, _ = decode(EVEN, data, batches)
+    assert all(np.array_equal(one, symbols) for one, (_, symbols) in zip(decoded, batches, strict=True))
+    assert np.array_equal(found, hidden)
+    with pytest.raises(ValueError, match=f"{lanes * 4096 + 1} symbols in {lanes} lanes"):
+        encode(EVEN, [*batches, (np.zeros(1, int), np.zeros(1, int))], lanes, hidden)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("number", [1, 5000, 10**6])
+def test_more_symbols_than_lanes_may_have_are_refused(lanes, number):
+    # Whatever the bytes are, and before anything of the batch is decoded.
+    some = np.zeros(lanes * 4096, int)
+    decoder = RansDecoder(encode(EVEN, [(some, some)], lanes, np.zeros(16 * lanes, np.uint8)) + bytes(999), 0)
+    decoder.code(EVEN, some)
+    with pytest.raises(FormatError, match=f"more than {lanes * 4096} symbols in {lanes} lanes"):
+        decoder.code(EVEN, np.zeros(number, int))
+
+
+@pytest.mark.parametrize("lanes", [0, MOST_LANES + 1])
+def test_lanes_that_there_are_not_are_not_written(lanes):
+    with pytest.raises(ValueError, match=f"symbols in {lanes} lanes"):
+        encode(EVEN, [(np.zeros(1, int), np.zeros(1, int))], lanes, np.zeros(16 * lanes, np.uint8))
+
+
+def test_what_fills_up_whole_bytes_is_not_looked_at():
+    tables, batches, data = a_section(3, 40, 5)
+    head = read_varint(data, read_varint(data, 0)[1])[1]
+    words = 2 * read_varint(data, 1)[0]
+    width = sum(16 + (data[head + i // 2] >> (4 - i % 2 * 4) & 15) for i in range(3))
+    used = 4 * 3 + width
+    spare = 8 * (len(data) - head - words) - used
+    assert 0 < spare < 8
+    changed = bytearray(data)
+    changed[-words - 1] |= (1 << spare) - 1
+    assert changed != data
+    (symbols, hidden, end), (symbols_too, hidden_too, end_too) = (
+        decode(tables, bytes(each), batches) for each in (data, changed)
+    )
+    assert [batch.tolist() for batch in symbols] == [batch.tolist() for batch in symbols_too]
+    assert hidden.tolist() == hidden_too.tolist()
+    assert end == end_too
 
 
 # Damaged sections -------------------------------------------------------------------------------------------

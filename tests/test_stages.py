@@ -9,6 +9,7 @@ import codec
 from bitstreams.symbols import HuffmanDecoder
 from codec import program
 from codec.baseline import Baseline
+from codec.context_strip import StripDecoder
 from codec.frames import from_rgb
 from codec.image import optional_stages
 from codec.main import Main
@@ -83,16 +84,19 @@ def test_without_subsampling_chroma_is_whole(profile, picture):
 
 
 def test_what_is_left_out_of_a_picture_is_not_in_it(picture):
-    lapped, filters, sizes = {}, {}, {}
+    lapped, filters, sizes, slopes = {}, {}, {}, {}
+    picture = np.stack([picture[..., 1], picture[..., 1], 255 - picture[..., 1]], axis=-1)  # chroma follows luma
     for stage in Main.STAGES:
         data = codec.encode_image(picture, without={stage})
         stages, payload = codec.read_header(data).stages, files.take_apart(data)[-1][1]
-        planes, filters[stage], coded, _ = stages.read_strip(payload, 4, 96, 96)
-        assert len(planes) == 3
+        filters[stage], coded, _ = stages.read_strip(payload, 4, stages.planes(96, 96), StripDecoder)
+        assert len(coded) == 3
         lapped[stage], sizes[stage] = stages.lapped, set(np.unique(coded[0].sizes).tolist())
+        slopes[stage] = any(plane.slopes is not None for plane in coded)
     assert [stage for stage in lapped if not lapped[stage]] == ["lapping"]
     assert [stage for stage in filters if not filters[stage]] == ["loop-filter"]
     assert [stage for stage in sizes if sizes[stage] == {8}] == ["large-blocks"]
+    assert [stage for stage in slopes if not slopes[stage]] == ["chroma-from-luma"]
 
 
 @pytest.mark.parametrize("without", [{"deadzone", "nosuch"}, "nosuch", ["b-frames"]])

@@ -64,12 +64,21 @@ def golden_files() -> dict[str, bytes]:
         "main_rgb_420_odd": encode_image(make_picture(91, 67), 75),
         "main_rgb_444_psnr": encode_image(make_picture(61, 80), 90, yuv="444", tune="psnr"),
         "main_rgba_420_strips": encode_in_strips(make_picture(150, 120, 4), 64, 50),
+        "main_rgb_420_trellis": encode_image(make_picture(64, 96), 97, effort=9),
+        "main_gray_explicit": encode_image(star(), 75),
         "main_without_lapping": encode_image(make_picture(64, 96), 30, without={"lapping"}),
         "main_one_pixel": encode_image(np.array([[[200, 30, 60]]], np.uint8), 100),
         "main_noise_finest": encode_image(noise, 100, yuv="444"),
         "main_noise_coarsest": encode_image(noise, 0),
         "main_made_up_levels": made_up_levels(),
     }
+
+
+def star() -> NDArray[np.uint8]:
+    """Return a picture of which nothing would be left if levels were implied to be 0."""
+    sky = np.full((96, 96), 30, np.uint8)
+    sky[37, 58] = 225
+    return sky
 
 
 def extreme_levels() -> bytes:
