@@ -383,7 +383,7 @@ def fit_trellis(photos: Sequence[Pixels], before: Trained, steps: Sequence[int] 
         tune = TUNES[(i + j) % len(TUNES)]
         profile = Main(3, subsampled, lapped.COEFFICIENT_UNIT * steps[j], tune, effort=EFFORTS[-1], tables=before)
         planes, samples = profile.planes(*photos[i].shape[:2]), profile.samples(photos[i])
-        for number, plane in enumerate(profile.encode_planes(planes, samples)):
+        for number, plane in enumerate(profile.encode_planes(planes, samples, always=True)):
             if number or subsampled:
                 which = number if subsampled or not number else number + 2
                 assert plane.coded.second is not None

@@ -230,13 +230,18 @@ class Main:
         filters = sum(plane.filtered << i for i, plane in enumerate(encoded))
         return bytes([filters]) + join([plane.coder for plane in encoded])
 
-    def encode_planes(self, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]]) -> Iterator[EncodedPlane]:
-        """Code the planes of a strip, one after another: each goes by what a decoder has of those before."""
+    def encode_planes(
+        self, planes: Sequence[Plane], samples: Sequence[NDArray[np.float32]], *, always: bool = False
+    ) -> Iterator[EncodedPlane]:
+        """Code the planes of a strip, one after another: each goes by what a decoder has of those before.
+
+        A trellis, at efforts that have one, is used if it costs less, or `always`.
+        """
         coded: list[CodedPlane] = []
         luma = np.zeros((0, 0), np.float32)
         for number, (plane, of_plane, steps) in enumerate(zip(planes, samples, self.steps, strict=True)):
             wanted, along = self.want(plane, of_plane, steps, coded, luma)
-            coder, result = encode_plane(plane, wanted, coded, self.tables)
+            coder, result = encode_plane(plane, wanted, coded, self.tables, always=always)
             coded.append(result)
             decoded = self.restore(result, coder.decoded(result), steps, along)
             filtered, final = self._choose_filter(plane, of_plane, decoded, steps)

@@ -254,9 +254,12 @@ def _diagonal(cells: NDArray[np.intp]) -> int:
 
 
 def encode_plane(
-    plane: Plane, wanted: Wanted, coded: Sequence[CodedPlane], tables: Trained
+    plane: Plane, wanted: Wanted, coded: Sequence[CodedPlane], tables: Trained, *, always: bool = False
 ) -> tuple[PlaneEncoder, CodedPlane]:
-    """Code a plane, given those before it, in as many attempts as it takes."""
+    """Code a plane, given those before it, in as many attempts as it takes.
+
+    A trellis is used if it costs less, or `always`, as in training.
+    """
     coder = PlaneEncoder(plane, wanted, tables)
     result = code_plane(coder, plane, coded)
     explicit = coder.implied_too_much
@@ -265,7 +268,7 @@ def encode_plane(
         result = code_plane(coder, plane, coded)
     if wanted.trellis:
         other, ahead = _look_ahead(coder, plane, wanted, coded, tables, explicit=explicit)
-        if other.cost(ahead) < coder.cost(result):
+        if always or other.cost(ahead) < coder.cost(result):
             return other, ahead
     return coder, result
 
