@@ -1,0 +1,98 @@
+"""What to train, and how: a network and its settings for each kind of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import DTypeLike, NDArray
+
+from bitstreams.errors import UnsupportedError
+from transformers_np.cnn import Cnn, Parameters
+from transformers_np.vit import Vit
+
+__all__ = ["MODELS", "Model", "Recipe", "recipe"]
+
+import numpy as np
+
+
+class Model(Protocol):
+    """What training needs of a network."""
+
+    def init(self, rng: np.random.Generator, dtype: DTypeLike = ...) -> Parameters: ...
+
+    def forward(self, images: NDArray[Any], parameters: Parameters) -> tuple[NDArray[Any], tuple[Any, ...]]: ...
+
+    def named(self, cache: tuple[Any, ...]) -> dict[str, NDArray[Any]]: ...
+
+    def backward(self, dlogits: NDArray[Any], cache: tuple[Any, ...]) -> Parameters: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, and how it is trained.
+
+    Attributes
+    ----------
+    model : Model
+    epochs, batch : int
+        How often all pictures are seen, and how many at a time.
+    lr, weight_decay : float
+        Of AdamW, at the top of a cosine after a short warm-up.
+    shift : int
+        Pixels by which pictures are moved at most.
+    noise : float
+        Standard deviation of what is added to pixels, which are in [0, 1].
+    flip : bool
+        Whether pictures may be mirrored.
+    """
+
+    model: Model
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+    shift: int = 1
+    noise: float = 0.0
+    flip: bool = False
+
+
+MODELS = ("cnn", "vit")
+
+
+def recipe(name: str, kind: str, shape: tuple[int, int, int], classes: int) -> Recipe:
+    """Choose a recipe.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    kind : str
+        Of data: "digits", "mnist", "cifar" or "folder".
+    shape : (channels, height, width)
+        Of a picture; a square.
+    classes : int
+
+    Raises
+    ------
+    UnsupportedError
+        If the network cannot see pictures of that shape.
+    """
+    channels, height, width = shape
+    if height != width:
+        raise UnsupportedError(f"pictures of {height} x {width}; networks here see squares")
+    # Digits lose their class when they are mirrored.
+    flip = kind in ("cifar", "folder")
+    if name == "cnn":
+        if height % 4:
+            raise UnsupportedError(f"pictures of {height} x {height}; this network sees multiples of 4")
+        if kind == "digits":
+            return Recipe(Cnn(height, channels, classes, (16, 32), 64), 60, 64, 2e-3, 0.05, noise=0.03)
+        epochs = 8 if kind == "mnist" else 20
+        return Recipe(Cnn(height, channels, classes, (16, 32), 128), epochs, 64, 2e-3, 0.05, shift=2, flip=flip)
+    patch = 2 if kind == "digits" else 4
+    if height % patch:
+        raise UnsupportedError(f"pictures of {height} x {height}; this network sees multiples of {patch}")
+    if kind == "digits":
+        return Recipe(Vit(height, patch, channels, classes, 64, 2, 4, 256), 100, 64, 1e-3, 0.3, noise=0.05)
+    return Recipe(Vit(height, patch, channels, classes, 64, 4, 4, 256), 30, 64, 1e-3, 0.1, shift=2, flip=flip)

@@ -1,0 +1,188 @@
+"""Training: the loop that all networks here share.
+
+An epoch goes through all pictures once, in an order of its own, a batch at a time:
+
+    images, labels -> augmented -> logits -> loss -> gradients -> clipped -> a step of AdamW
+
+After each epoch all that it takes to go on is saved. A run that was stopped goes on from there, and comes to the same
+parameters, to the bit, as if it had not been: everything random comes from one generator, whose state is saved too, and
+products of matrices run in one thread. What is held out is looked at but never chosen by: the last epoch counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from bitstreams.errors import CodecError, FormatError
+from transformers_np import ops
+from transformers_np.cnn import Parameters
+from transformers_np.data import Dataset, augment, batches
+from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
+from transformers_np.recipes import Model, Recipe
+from transformers_np.weights import load_checkpoint, load_state_dict, save_checkpoint
+from transformers_np.workspace import Workspace
+
+__all__ = ["DivergedError", "Result", "accuracy", "fit"]
+
+WARMUP = 0.05  # share of all steps
+CLIP = 1.0  # norm of a step's gradient at most
+EVALUATED_AT_A_TIME = 500  # pictures
+CHECKPOINT = "checkpoint.npz"
+
+
+class DivergedError(CodecError):
+    """The loss or a gradient is no number any more."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes
+    ----------
+    parameters : dict of str to array
+    losses, accuracies : list of float
+        Mean loss of each epoch, and accuracy on what is held out after it.
+    seconds : float
+        That training took, without looking at what is held out.
+    """
+
+    parameters: Parameters
+    losses: list[float]
+    accuracies: list[float]
+    seconds: float
+
+
+def accuracy(model: Model, parameters: Parameters, images: NDArray[Any], labels: NDArray[np.integer]) -> float:
+    """Return the share of pictures whose class has the highest score."""
+    right = 0
+    for first in range(0, len(images), EVALUATED_AT_A_TIME):
+        part = slice(first, first + EVALUATED_AT_A_TIME)
+        logits, _ = model.forward(images[part], parameters)
+        right += int((logits.argmax(axis=1) == labels[part]).sum())
+    return right / len(images)
+
+
+class _Run:
+    """What changes from step to step."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, seed: int) -> None:
+        self.recipe, self.data = recipe, data
+        self.batch = min(recipe.batch, len(data.train.images))
+        self.rng = np.random.default_rng(seed)
+        self.vector, self.parameters = flatten(recipe.model.init(self.rng))
+        self.gradient, self.gradients = flatten(self.parameters)
+        self.optimiser = AdamW(self.vector, self.parameters, weight_decay=recipe.weight_decay)
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
+        self.seconds = 0.0
+        self._workspace = Workspace()
+        self.steps = len(data.train.images) // self.batch  # an epoch
+
+    def epoch(self) -> Iterator[float]:
+        """Go through all pictures once, and give the loss of each step."""
+        recipe, data = self.recipe, self.data
+        mean, deviation = data.train.images.mean(), data.train.images.std()
+        step, total = len(self.losses) * self.steps, recipe.epochs * self.steps
+        for chosen in batches(len(data.train.images), self.batch, self.rng):
+            images = augment(
+                data.train.images[chosen], self.rng, shift=recipe.shift, flip=recipe.flip, noise=recipe.noise
+            )
+            yield self._step((images - mean) / deviation, data.train.labels[chosen], step, total)
+            step += 1
+
+    def _step(self, images: NDArray[np.float32], labels: NDArray[np.integer], step: int, total: int) -> float:
+        model = self.recipe.model
+        with self._workspace:
+            logits, cache = model.forward(images, self.parameters)
+            loss, loss_cache = ops.cross_entropy(logits, labels)
+            if not np.isfinite(loss):
+                raise DivergedError(f"step {step}: the loss is {loss}; {_first_bad(model.named(cache), logits)}")
+            gather(model.backward(ops.cross_entropy_backward(loss_cache), cache), self.gradients)
+        norm = clip_gradients(self.gradient, CLIP)
+        if not np.isfinite(norm):
+            bad = [name for name, array in self.gradients.items() if not np.isfinite(array).all()]
+            raise DivergedError(f"step {step}: the gradient of {bad[-1] if bad else 'all together'} is not finite")
+        self.optimiser.step(self.gradient, cosine(step, total, self.recipe.lr, round(WARMUP * total)))
+        return loss
+
+    def save(self, path: Path) -> None:
+        """Write all that it takes to go on."""
+        history = {"losses": self.losses, "accuracies": self.accuracies, "seconds": self.seconds}
+        extra = {**history, "recipe": repr(self.recipe)}
+        save_checkpoint(path, self.parameters, self.optimiser.state, self.rng, extra)
+
+    def resume(self, path: Path) -> None:
+        """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
+        saved = load_checkpoint(path)
+        if saved.extra.get("recipe") != repr(self.recipe):
+            raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
+        load_state_dict(self.parameters, saved.parameters)
+        load_state_dict(self.optimiser.state, saved.optimiser_state)
+        self.rng = saved.rng
+        self.losses, self.accuracies = saved.extra["losses"], saved.extra["accuracies"]
+        self.seconds = saved.extra["seconds"]
+
+
+def _first_bad(named: dict[str, NDArray[Any]], logits: NDArray[Any]) -> str:
+    """Tell which layer was the first that was not finite."""
+    for name, array in {**named, "logits": logits}.items():
+        if not np.isfinite(array).all():
+            return f"{name} is the first layer that is not finite"
+    return "all layers are finite"
+
+
+def fit(recipe: Recipe, data: Dataset, seed: int, folder: Path, *, quiet: bool = False) -> Result:
+    """Train a network, or go on training it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : Dataset
+    seed : int
+        Of all that is drawn.
+    folder : Path
+        Where the checkpoint is, or will be.
+    quiet : bool
+        Whether to show no progress.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    DivergedError
+        If the loss or a gradient is no number any more. The checkpoint is that of the last good epoch.
+    CodecError
+        If there is a checkpoint that cannot be read, or is of a run with other settings.
+    """
+    run = _Run(recipe, data, seed)
+    path = folder / CHECKPOINT
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        run.resume(path)
+    mean, deviation = data.train.images.mean(), data.train.images.std()
+    held_out = (data.held_out.images - mean) / deviation
+    done, total = len(run.losses) * run.steps, recipe.epochs * run.steps
+    with threadpool_limits(1), tqdm(total=total, initial=done, desc=f"seed {seed}", disable=quiet, leave=False) as bar:
+        while len(run.losses) < recipe.epochs:
+            start, losses = time.perf_counter(), []
+            for loss in run.epoch():
+                losses.append(loss)
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.update()
+            run.seconds += time.perf_counter() - start
+            run.losses.append(float(np.mean(losses)))
+            run.accuracies.append(accuracy(recipe.model, run.parameters, held_out, data.held_out.labels))
+            run.save(path)
+    return Result(run.parameters, run.losses, run.accuracies, run.seconds)
