@@ -1,0 +1,217 @@
+"""Tests of `transformers_np.training` and `tcodec train`: runs that go on, runs that diverge, what is reported."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitstreams.errors import CodecError, FormatError, UnsupportedError
+from codec.program import main
+from transformers_np import training
+from transformers_np.cnn import Cnn
+from transformers_np.data import Dataset, Part, load
+from transformers_np.recipes import MODELS, Recipe, recipe
+from transformers_np.training import DivergedError, accuracy, fit
+from transformers_np.vit import Vit
+from transformers_np.weights import load_safetensors
+
+NETWORKS = {"cnn": Cnn(8, 1, 10, (4, 8), 16), "vit": Vit(8, 4, 1, 10, 16, 1, 2, 32, 0.1)}
+networks = pytest.mark.parametrize("network", NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def few():
+    """A few of the digits."""
+    digits = load("digits")
+    parts = (Part(part.images[:96], part.labels[:96]) for part in (digits.train, digits.held_out))
+    return Dataset(*parts, digits.classes)
+
+
+def how(network, epochs=3, **settings):
+    return Recipe(NETWORKS[network], epochs, 32, **{"lr": 3e-3, "weight_decay": 0.05, "noise": 0.05, **settings})
+
+
+@networks
+def test_the_loss_falls_and_pictures_are_told_apart(network, few, tmp_path):
+    result = fit(how(network, 40, lr=1e-2), few, 0, tmp_path, quiet=True)
+    assert len(result.losses) == len(result.accuracies) == 40
+    assert result.losses[-1] < 0.7 * result.losses[0]
+    assert result.accuracies[-1] > 0.3  # of ten classes
+    assert all(array.dtype == np.float32 for array in result.parameters.values())
+
+
+@networks
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(network, few, tmp_path, monkeypatch):
+    whole = fit(how(network), few, 0, tmp_path / "whole", quiet=True)
+    save = training._Run.save
+
+    def stop(run, path):
+        save(run, path)
+        if len(run.losses) < 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Run, "save", stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fit(how(network), few, 0, tmp_path / "parts", quiet=True)
+    parts = fit(how(network), few, 0, tmp_path / "parts", quiet=True)
+    assert parts.losses == whole.losses
+    assert parts.accuracies == whole.accuracies
+    for name, array in whole.parameters.items():
+        assert np.array_equal(array, parts.parameters[name]), name
+
+
+def test_seeds_give_other_runs_and_one_seed_the_same(few, tmp_path):
+    runs = [fit(how("cnn", 1), few, seed, tmp_path / str(i), quiet=True) for i, seed in enumerate((0, 0, 1))]
+    assert runs[0].losses == runs[1].losses != runs[2].losses
+
+
+def test_a_finished_run_is_not_run_again(few, tmp_path):
+    first = fit(how("cnn", 2), few, 0, tmp_path, quiet=True)
+    again = fit(how("cnn", 2), few, 0, tmp_path, quiet=True)
+    assert again.losses == first.losses
+    assert again.seconds == first.seconds
+
+
+def test_a_checkpoint_of_other_settings_is_refused(few, tmp_path):
+    fit(how("cnn", 1), few, 0, tmp_path, quiet=True)
+    with pytest.raises(FormatError, match="other settings"):
+        fit(how("cnn", 1, lr=1e-3), few, 0, tmp_path, quiet=True)
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_the_layer(few, tmp_path, monkeypatch):
+    fit(how("cnn", 3), few, 0, tmp_path / "good", quiet=True)
+    forward = Cnn.forward
+
+    def spoilt(model, images, parameters):
+        if len(calls) == 5:  # the third step of the first epoch is followed by a look at what is held out
+            parameters["conv2.weight"][0, 0, 0, 0] = np.nan
+        calls.append(0)
+        return forward(model, images, parameters)
+
+    calls = []
+    monkeypatch.setattr(Cnn, "forward", spoilt)
+    with pytest.raises(DivergedError, match=r"step 4: the loss is nan; conv2 is the first layer"):
+        fit(how("cnn", 3), few, 0, tmp_path / "bad", quiet=True)
+    monkeypatch.setattr(Cnn, "forward", forward)
+    # The last good checkpoint is kept, and goes on.
+    assert (
+        fit(how("cnn", 3), few, 0, tmp_path / "bad", quiet=True).losses
+        == fit(how("cnn", 3), few, 0, tmp_path / "good", quiet=True).losses
+    )
+
+
+def test_a_gradient_that_is_no_number_names_its_parameter(few, tmp_path, monkeypatch):
+    backward = Cnn.backward
+
+    def spoilt(model, dlogits, cache):
+        gradients = backward(model, dlogits, cache)
+        gradients["conv1.bias"][0] = np.inf
+        return gradients
+
+    monkeypatch.setattr(Cnn, "backward", spoilt)
+    with pytest.raises(DivergedError, match=r"step 0: the gradient of conv1\.bias"):
+        fit(how("cnn"), few, 0, tmp_path, quiet=True)
+
+
+def test_accuracy_counts_every_picture(few):
+    class Says3:
+        def forward(self, images, parameters):
+            return np.eye(10)[np.full(len(images), 3)], ()
+
+    labels = np.array([3, 3, 1] * 401)
+    assert accuracy(Says3(), {}, np.zeros((1203, 1, 8, 8), np.float32), labels) == 802 / 1203
+
+
+# Recipes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("digits", (1, 8, 8)), ("mnist", (1, 28, 28)), ("cifar", (3, 32, 32)), ("folder", (3, 64, 64))],
+)
+def test_every_kind_of_data_has_a_network_that_sees_it(model, kind, shape):
+    network = recipe(model, kind, shape, 7).model
+    logits, _ = network.forward(np.zeros((2, *shape), np.float32), network.init(np.random.default_rng(0)))
+    assert logits.shape == (2, 7)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("shape", [(1, 8, 12), (1, 30, 30), (3, 7, 7)])
+def test_pictures_that_no_network_sees_are_refused(model, shape):
+    with pytest.raises(UnsupportedError, match=rf"pictures of {shape[1]} x {shape[2]}"):
+        recipe(model, "folder", shape, 2)
+
+
+# The program ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of two classes, dark and bright."""
+    rng = np.random.default_rng(0)
+    for name, brightness in (("bright", 180), ("dark", 20)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(brightness, brightness + 60, (8, 8)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_training_writes_a_report_weights_and_a_curve(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["train", "cnn", "--data", str(folder), "--epochs", "3", "--seeds", "2", "-o", str(out)]
+    assert main([*words, "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((out / "report.json").read_text())
+    assert {*report} == {"model", "data", "accuracy", "seconds", "parameters"}
+    assert (report["model"], report["data"]) == ("cnn", str(folder))
+    assert len(report["accuracy"]) == len(report["seconds"]) == 2
+    assert min(report["accuracy"]) > 0.9
+    weights = load_safetensors(out / "seed-1" / "model.safetensors")
+    assert report["parameters"] == sum(array.size for array in weights.values())
+    with Image.open(out / "curve.png") as curve:
+        assert min(curve.size) > 300
+    # Once more: all is there already.
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert f"{report['parameters']:,} parameters" in said.out
+    assert "mean" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cnn", "--data", "nowhere"], "nowhere"),
+        (["vit", "--data", "mnist:nowhere"], "nowhere"),
+        (["vit", "--data", "cifar:nowhere"], "nowhere"),
+    ],
+)
+def test_data_that_are_not_there(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *words]) == 1
+    said = capsys.readouterr()
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
+
+
+def test_wrong_usage(capsys):
+    for words in (
+        ["train"],
+        ["train", "mlp", "--data", "digits"],
+        ["train", "cnn", "--data", "digits", "--seeds", "0"],
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(words)
+        assert exit_.value.code == 2
+
+
+def test_diverging_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Cnn, "backward", lambda model, dlogits, cache: {})
+    monkeypatch.setattr(training, "gather", lambda gradients, views: views["conv1.bias"].fill(np.nan))
+    assert main(["train", "cnn", "--data", "digits", "-o", str(tmp_path), "--quiet"]) == 1
+    assert "step 0" in capsys.readouterr().err
+    assert issubclass(DivergedError, CodecError)
