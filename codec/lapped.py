@@ -29,8 +29,8 @@ DC and contexts do not have to know about sizes at all.
 files that no picture gives more may come up, but it is clipped, to one value however it was rounded.) The result is
 rounded to 1/8, and the filters work on that in the same way (multiples of 2**-9 in float32, below 2**24).
 
-Measured on photographs that V was not trained on, BD-rate of luma: orthogonal V -1.6 % against no filter, the trained
-one -5 %; blocks of 16 and 32 besides those of 8 -3.4 %.
+Measured on Kodak (`tcodec rd --ablate`), BD-rate of luma: without filters +7.5 %; with blocks of 8 x 8 only +0.1 to
++0.2 %. Filters and contexts reach across the edges of small blocks, and leave large ones little to gain.
 """
 
 from __future__ import annotations

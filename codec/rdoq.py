@@ -12,7 +12,8 @@ steps, least error at the rate and least rate at the error are the same choice; 
 Candidates are the nearest level, the one below it, and 0. Since all places of a step have their contexts at the time
 (`codec.contexts`), they are all decided at once; what a level does to contexts to come is left out of account.
 
-Measured on luma: -9 % of the bits against a deadzone, at equal PSNR.
+Measured on Kodak (`tcodec rd --ablate`): with a deadzone instead, +2.7 % by Y-PSNR in the default tune, +4.9 % with
+equal steps.
 """
 
 from __future__ import annotations

@@ -114,8 +114,11 @@ class Cnn:
             if named is not None:
                 named[f"conv{number}"] = dx
             dx = ops.max_pool2d_backward(ops.relu_backward(dx, of_relu), pool)
-            dx, gradients[f"conv{number}.weight"], dbias = ops.conv2d_backward(dx, conv)
-            gradients[f"conv{number}.bias"] = dbias
+            if number == 1 and named is None:
+                dweight, dbias = ops.conv2d_backward_first(dx, conv)
+            else:
+                dx, dweight, dbias = ops.conv2d_backward(dx, conv)
+            gradients[f"conv{number}.weight"], gradients[f"conv{number}.bias"] = dweight, dbias
         if named is not None:
             named["images"] = dx
         return gradients

@@ -35,6 +35,7 @@ __all__ = [
     "batch_norm_backward",
     "conv2d",
     "conv2d_backward",
+    "conv2d_backward_first",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
@@ -163,18 +164,31 @@ def conv2d(
 def conv2d_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dw, db; the last is there whether or not there is a b."""
     columns, w, shape, (stride, padding, dilation) = cache
+    of_groups, dw, db = _conv2d_parameters(dy, cache)
+    dcolumns = empty(columns.shape, dy.dtype)
+    np.matmul(w.reshape(len(columns), -1, columns.shape[1]).swapaxes(1, 2), of_groups, out=dcolumns)
+    kernel = (w.shape[2], w.shape[3])
+    dx = col2im(dcolumns.reshape(-1, columns.shape[2]), shape, kernel, stride, padding, dilation)
+    return dx, dw, db
+
+
+def conv2d_backward_first(dy: Array, cache: Cache) -> tuple[Array, Array]:
+    """Return dw and db only: nobody asks for the gradient of the pictures that a first layer sees."""
+    _, dw, db = _conv2d_parameters(dy, cache)
+    return dw, db
+
+
+def _conv2d_parameters(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Return dy by groups and filters, (groups, F / groups, B H' W'), and dw and db."""
+    columns, w, shape, _ = cache
     groups, rows, places = columns.shape
-    filters, _, *kernel = w.shape
+    filters = len(w)
     by_filter = empty((filters, places), dy.dtype)
     by_filter.reshape(filters, shape[0], *dy.shape[2:])[...] = dy.swapaxes(0, 1)
     of_groups = by_filter.reshape(groups, filters // groups, places)
     dw = empty((groups, filters // groups, rows), dy.dtype)
     np.matmul(of_groups, columns.swapaxes(1, 2), out=dw)
-    db = by_filter @ np.ones(places, dy.dtype)
-    dcolumns = empty(columns.shape, dy.dtype)
-    np.matmul(w.reshape(groups, filters // groups, rows).swapaxes(1, 2), of_groups, out=dcolumns)
-    dx = col2im(dcolumns.reshape(-1, places), shape, (kernel[0], kernel[1]), stride, padding, dilation)
-    return dx, dw.reshape(w.shape), db
+    return of_groups, dw.reshape(w.shape), by_filter @ np.ones(places, dy.dtype)
 
 
 def _windows(x: Array, kernel: int, stride: int, down: int, across: int) -> list[Array]:
@@ -220,25 +234,27 @@ def max_pool2d(x: Array, kernel: int, stride: int | None = None, padding: int = 
     """
     stride = kernel if stride is None else stride
     down, across = _pooled_size("max_pool2d", x, kernel, stride, padding)
-    first, *others = _windows(_pad(x, padding, -np.inf), kernel, stride, down, across)
+    padded = _pad(x, padding, -np.inf)
+    first, *others = _windows(padded, kernel, stride, down, across)
     y = empty(first.shape, x.dtype)
     y[...] = first
-    where = np.zeros(first.shape, np.min_scalar_type(len(others)))  # of equal ones the first
-    for place, window in enumerate(others, 1):
-        np.copyto(where, where.dtype.type(place), where=window > y)
+    for window in others:
         np.maximum(y, window, out=y)
-    return y, (where, x.shape, kernel, stride, padding)
+    return y, (y, padded, x.shape, kernel, stride, padding)
 
 
 def max_pool2d_backward(dy: Array, cache: Cache) -> Array:
-    """Return dx: each dy goes to the sample that was the largest."""
-    where, (batch, channels, height, width), kernel, stride, padding = cache
-    padded = empty((batch, channels, height + 2 * padding, width + 2 * padding), dy.dtype)
+    """Return dx: each dy goes to the sample that was the largest; of equal ones, to the first."""
+    y, seen, (_, _, height, width), kernel, stride, padding = cache
+    padded = empty(seen.shape, dy.dtype)
     padded[...] = 0
-    part = empty(dy.shape, dy.dtype)
-    for place, window in enumerate(_windows(padded, kernel, stride, *dy.shape[2:])):
-        np.multiply(dy, where == place, out=part)
-        np.add(window, part, out=window)
+    part, left = empty(dy.shape, dy.dtype), empty(dy.shape, dy.dtype)
+    left[...] = dy  # what has not gone anywhere yet
+    of_x, of_dx = (_windows(of, kernel, stride, *dy.shape[2:]) for of in (seen, padded))
+    for samples, gradient in zip(of_x, of_dx, strict=True):
+        np.multiply(left, samples == y, out=part)
+        np.add(gradient, part, out=gradient)
+        np.subtract(left, part, out=left)
     return padded[..., padding : padding + height, padding : padding + width]
 
 
@@ -457,7 +473,11 @@ def _normal(x: Array) -> tuple[Array, Array]:
             beyond += np.float32(coefficient)
             beyond *= t
         beyond *= density
-        below = np.where(x < 0, beyond, 1 - beyond)
+        # 1 - beyond where x is positive, and beyond where it is not: 1/2 +- (1/2 - beyond), with the sign bit of x.
+        below = np.float32(0.5) - beyond
+        bits = below.view(np.uint32)
+        bits |= x.view(np.uint32) & np.uint32(1 << 31)
+        below += np.float32(0.5)
     density *= x.dtype.type(1 / math.sqrt(2 * math.pi))
     return below, density
 
