@@ -14,7 +14,7 @@ from benchmarks.distortion import SIMILARITIES, for_curves
 __all__ = ["DASHES", "Style", "draw_curves", "styles"]
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart, and some more; ours are warm.
-OURS = ("#d55e00", "#e69f00", "#cc79a7", "#8c564b", "#e377c2")
+OURS = ("#d55e00", "#e69f00", "#cc79a7", "#8c564b", "#e377c2", "#8b0000")
 THEIRS = ("#0072b2", "#56b4e9", "#009e73", "#000000", "#7f7f7f", "#9467bd", "#bcbd22", "#17becf")
 DASHES = ("solid", "dashed", "dotted", "dashdot")  # when colours run out
 
