@@ -35,9 +35,8 @@ from codec.contexts import CONTEXTS, DIAGONALS, ESCAPE, LAST, Code
 
 __all__ = ["NEXT", "Chain", "choose_levels"]
 
-NEXT = np.array(
-    [[0, 2], [5, 7], [1, 3], [6, 4], [2, 0], [4, 6], [3, 1], [7, 5]], np.uint8
-)  # by state and parity; odd states have Q1
+# By state and parity; odd states have Q1.
+NEXT = np.array([[0, 2], [5, 7], [1, 3], [6, 4], [2, 0], [4, 6], [3, 1], [7, 5]], np.uint8)
 # The two ways into each state: from which state, with which parity.
 _WAYS = np.array([[(s, p) for s in range(8) for p in range(2) if NEXT[s, p] == to] for to in range(8)])
 

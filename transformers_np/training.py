@@ -86,18 +86,22 @@ class _Run:
         self.accuracies: list[float] = []
         self.seconds = 0.0
         self._workspace = Workspace()
+        self._mean, self._deviation = data.train.images.mean(), data.train.images.std()
         self.steps = len(data.train.images) // self.batch  # an epoch
+
+    def normalise(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give pictures the mean 0 and the variance 1 that those to learn from have together."""
+        return (images - self._mean) / self._deviation
 
     def epoch(self) -> Iterator[float]:
         """Go through all pictures once, and give the loss of each step."""
         recipe, data = self.recipe, self.data
-        mean, deviation = data.train.images.mean(), data.train.images.std()
         step, total = len(self.losses) * self.steps, recipe.epochs * self.steps
         for chosen in batches(len(data.train.images), self.batch, self.rng):
             images = augment(
                 data.train.images[chosen], self.rng, shift=recipe.shift, flip=recipe.flip, noise=recipe.noise
             )
-            yield self._step((images - mean) / deviation, data.train.labels[chosen], step, total)
+            yield self._step(self.normalise(images), data.train.labels[chosen], step, total)
             step += 1
 
     def _step(self, images: NDArray[np.float32], labels: NDArray[np.integer], step: int, total: int) -> float:
@@ -171,8 +175,7 @@ def fit(recipe: Recipe, data: Dataset, seed: int, folder: Path, *, quiet: bool =
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
         run.resume(path)
-    mean, deviation = data.train.images.mean(), data.train.images.std()
-    held_out = (data.held_out.images - mean) / deviation
+    held_out = run.normalise(data.held_out.images)
     done, total = len(run.losses) * run.steps, recipe.epochs * run.steps
     with threadpool_limits(1), tqdm(total=total, initial=done, desc=f"seed {seed}", disable=quiet, leave=False) as bar:
         while len(run.losses) < recipe.epochs:
