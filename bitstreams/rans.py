@@ -60,10 +60,7 @@ WIDTH_BITS = 4
 MOST_LANES = 1 << 14
 SYMBOLS_OF_LANE = 1 << 12  # at most
 
-# An entry of the look-up table: symbol (7 bits), frequency (13 bits), slot - start (12 bits).
-SYMBOL_SHIFT = np.uint32(25)
-SHIFT = np.uint32(PRECISION)
-SLOT_MASK, FREQUENCY_MASK = np.uint32(M - 1), np.uint32((1 << 13) - 1)
+SHIFT, SLOT_MASK = np.uint32(PRECISION), np.uint32(M - 1)
 
 
 class Tables:
@@ -72,7 +69,7 @@ class Tables:
     Parameters
     ----------
     frequencies : (contexts, symbols) integer array
-        Rows sum to 2**12; at most 128 symbols. A symbol of frequency 0 cannot be coded.
+        Rows sum to 2**12; at most 256 symbols. A symbol of frequency 0 cannot be coded.
 
     Attributes
     ----------
@@ -81,18 +78,22 @@ class Tables:
 
     def __init__(self, frequencies: NDArray[np.integer]) -> None:
         self.frequencies = frequencies.astype(np.uint32)
-        if not (self.frequencies.sum(axis=1) == M).all() or frequencies.shape[1] > 128:
-            raise ValueError(f"frequencies of up to 128 symbols must sum to {M}")
+        if not (self.frequencies.sum(axis=1) == M).all() or frequencies.shape[1] > 256:
+            raise ValueError(f"frequencies of up to 256 symbols must sum to {M}")
         self.starts = (np.cumsum(self.frequencies, axis=1) - self.frequencies).astype(np.uint32)
 
     @cached_property
-    def lookup(self) -> NDArray[np.uint32]:
-        """What each slot of each context stands for, packed: (contexts * 2**12,)."""
+    def symbols(self) -> NDArray[np.uint8]:
+        """The symbol of each slot of each context: (contexts * 2**12,)."""
         contexts, symbols = self.frequencies.shape
+        return np.repeat(np.tile(np.arange(symbols, dtype=np.uint8), contexts), self.frequencies.ravel())
+
+    @cached_property
+    def moves(self) -> NDArray[np.uint32]:
+        """What pops from each slot make of a state: its symbol's frequency, and in the low 12 bits slot - start."""
+        slots = np.tile(np.arange(M, dtype=np.uint32), len(self.frequencies))
         repeats = self.frequencies.ravel()
-        entries = np.tile(np.arange(symbols, dtype=np.uint32) << SYMBOL_SHIFT, contexts) | repeats << SHIFT
-        slots = np.tile(np.arange(M, dtype=np.uint32), contexts)
-        return np.repeat(entries, repeats) | slots - np.repeat(self.starts.ravel(), repeats)
+        return np.repeat(repeats << SHIFT, repeats) | slots - np.repeat(self.starts.ravel(), repeats)
 
     @cached_property
     def bits(self) -> NDArray[np.float32]:
@@ -223,7 +224,7 @@ class RansDecoder:
         self._at = 0
         self._left = lanes * SYMBOLS_OF_LANE
 
-    def code(self, tables: Tables, contexts: NDArray[np.integer]) -> NDArray[np.uint32]:
+    def code(self, tables: Tables, contexts: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Decode a batch: contexts (N,) to symbols (N,), or raise FormatError or TruncatedError."""
         lanes = len(self._states)
         self._left -= contexts.size
@@ -231,24 +232,19 @@ class RansDecoder:
             raise FormatError(f"more than {lanes * SYMBOLS_OF_LANE} symbols in {lanes} lanes")
         slots = contexts.astype(np.uint32)
         slots <<= SHIFT
-        if slots.size <= lanes:
-            return self._pop(tables.lookup, slots)
         for first in range(0, slots.size, lanes):
-            slots[first : first + lanes] = self._pop(tables.lookup, slots[first : first + lanes])
-        return slots
+            self._pop(tables.moves, slots[first : first + lanes])
+        return tables.symbols.take(slots)
 
-    def _pop(self, lookup: NDArray[np.uint32], slots: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Pop a symbol from each of the first lanes."""
+    def _pop(self, moves: NDArray[np.uint32], slots: NDArray[np.uint32]) -> None:
+        """Pop a symbol from each of the first lanes: add its slot to what the slots of its context begin with."""
         x = self._states[: slots.size]
-        part = x & SLOT_MASK
-        part += slots
-        entries = lookup.take(part)
+        slots += x & SLOT_MASK
+        move = moves.take(slots)
         x >>= SHIFT
-        np.right_shift(entries, SHIFT, out=part)
-        part &= FREQUENCY_MASK
-        x *= part
-        np.bitwise_and(entries, SLOT_MASK, out=part)
-        x += part
+        x *= move >> SHIFT
+        move &= SLOT_MASK
+        x += move
         empty = (x < LOW).nonzero()[0]
         if empty.size:
             words = self._words[self._at : self._at + empty.size]
@@ -256,8 +252,6 @@ class RansDecoder:
                 raise TruncatedError("the words end too early")
             x[empty] = x.take(empty) << np.uint32(HIDDEN_BITS) | words
             self._at += empty.size
-        entries >>= SYMBOL_SHIFT
-        return entries
 
     def finish(self) -> NDArray[np.uint8]:
         """Return the hidden bits, (16 * lanes,), or raise FormatError if the section did not come out even."""

@@ -247,7 +247,7 @@ class StripDecoder:
 
     def decode(
         self, tables: Tables, contexts: NDArray[np.integer], places: NDArray[np.intp] | None, d: int = 0, phase: int = 0
-    ) -> NDArray[np.uint32]:
+    ) -> NDArray[np.uint8]:
         """Decode symbols: of slopes and block sizes without places, of DC at d = 0; what a tracer looks at."""
         return self._rans.code(tables, contexts)
 

@@ -69,6 +69,8 @@ __all__ = [
 Number = TypeVar("Number", bound=np.generic)
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+NEAREST = ((-1, 0), (1, 0), (0, -1), (0, 1))
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 LAST = 14  # the diagonal of the highest frequency
 # Where the cells of each diagonal stand in zigzag order (`codec.scan.ZIGZAG`).
 _ENDS = np.cumsum([min(d, LAST - d) + 1 for d in range(LAST + 1)]).tolist()
@@ -166,20 +168,6 @@ def pool(magnitudes: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
     return to_phases(magnitudes.sum(axis=0)[half].reshape(63, rows, columns + 1)[..., :-1])
 
 
-def _neighbours(phase: int, steps: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Return the phase of some neighbouring blocks, and by how many blocks of that phase they are off."""
-    row, column = PHASES[phase]
-    found = []
-    for down, right in steps:
-        other = PHASES.index(((row + down) % 2, (column + right) % 2))
-        found.append((other, (row + down) // 2, (column + right) // 2))
-    return found
-
-
-NEAREST = [_neighbours(phase, ((-1, 0), (1, 0), (0, -1), (0, 1))) for phase in range(4)]
-CORNERS = [_neighbours(phase, ((-1, -1), (-1, 1), (1, -1), (1, 1))) for phase in range(4)]
-
-
 class Surroundings:
     """The magnitudes of a plane that are known so far, and what they tell about the next ones.
 
@@ -209,6 +197,8 @@ class Surroundings:
         # The diagonal that is being coded, with zeros before and after it.
         self._margin = self._pitch + 1
         self._wide = np.zeros((4, 8, places + 2 * self._margin), np.float32)
+        self._nearest = [self._views(phase, NEAREST) for phase in range(4)]
+        self._diagonal = [self._views(phase, CORNERS) for phase in range(4)]
 
     def window(self, d: int, phase: int) -> NDArray[np.float32]:
         """Return the rows of the last diagonals: own magnitudes and those around, (rows, N)."""
@@ -221,12 +211,12 @@ class Surroundings:
         There are two of the blocks around: the nearest (phases 2 and 3), and the diagonal ones (1 and 3). Where they
         are not known stands a single 0.
         """
-        cells = slice(DIAGONALS[d].stop - DIAGONALS[d].start)
+        cells = DIAGONALS[d].stop - DIAGONALS[d].start
         around: list[NDArray[np.float32]] = [np.zeros((), np.float32)] * 2
         if phase >= 2:
-            around[0] = self._nearest(cells, phase)
+            around[0] = _sum(self._nearest[phase], cells)
         if phase % 2:
-            around[1] = self._diagonal(cells, phase)
+            around[1] = _sum(self._diagonal[phase], cells)
         return around + [plane[phase, DIAGONALS[d].start - 1 : DIAGONALS[d].stop - 1] for plane in self._planes]
 
     def steep(self, phase: int) -> NDArray[np.float32]:
@@ -255,7 +245,7 @@ class Surroundings:
         self._wide[phase, :cells, self._margin : -self._margin] = magnitudes
         if phase == 3:
             for each in range(4):
-                self._rows[each, first + cells : first + 2 * cells] = self._nearest(slice(cells), each)
+                self._rows[each, first + cells : first + 2 * cells] = _sum(self._nearest[each], cells)
 
     def put_all(self, magnitudes: NDArray[np.float32]) -> None:
         """Tell all magnitudes at once, (4, 63, N): what training starts from."""
@@ -276,24 +266,24 @@ class Surroundings:
             out[:, first : first + cells] = self._rows[:, 2 * first : 2 * first + cells]
         return out
 
-    def _at(self, cells: slice, phase: int, down: int, right: int) -> NDArray[np.float32]:
-        """Return a phase of the present diagonal, moved by some blocks of that phase: (cells, N)."""
-        first = self._margin + down * self._pitch + right
-        return self._wide[phase, cells, first : first + self._rows.shape[2]]
+    def _views(self, phase: int, steps: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
+        """Return where the present diagonal is of the blocks so many rows and columns away from a phase's: (8, N)."""
+        row, column = PHASES[phase]
+        views = []
+        for down, right in steps:
+            other = PHASES.index(((row + down) % 2, (column + right) % 2))
+            first = self._margin + (row + down) // 2 * self._pitch + (column + right) // 2
+            views.append(self._wide[other, :, first : first + self.places])
+        return views
 
-    def _nearest(self, cells: slice, phase: int) -> NDArray[np.float32]:
-        """Sum over the blocks above, below, to the left and to the right."""
-        return self._sum(cells, NEAREST[phase])
 
-    def _diagonal(self, cells: slice, phase: int) -> NDArray[np.float32]:
-        """Sum over the four blocks at the corners."""
-        return self._sum(cells, CORNERS[phase])
-
-    def _sum(self, cells: slice, places: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
-        total = self._at(cells, *places[0]) + self._at(cells, *places[1])
-        total += self._at(cells, *places[2])
-        total += self._at(cells, *places[3])
-        return total
+def _sum(views: Sequence[NDArray[np.float32]], cells: int) -> NDArray[np.float32]:
+    """Sum the first cells of four views."""
+    first, second, third, fourth = views
+    total = first[:cells] + second[:cells]
+    total += third[:cells]
+    total += fourth[:cells]
+    return total
 
 
 def find_contexts(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
@@ -301,7 +291,8 @@ def find_contexts(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
     band = BINS * (sum(d >= start for start in BANDS) - 1)
     contexts = expected.view(np.int32) >> SHIFT
     contexts += np.int32(band - FIRST)
-    return np.clip(contexts, np.int32(band), np.int32(band + BINS - 1), out=contexts)
+    np.maximum(contexts, np.int32(band), out=contexts)
+    return np.minimum(contexts, np.int32(band + BINS - 1), out=contexts)
 
 
 Code = Callable[[int, int, NDArray[np.intp], NDArray[np.int32]], NDArray[np.integer]]

@@ -35,7 +35,6 @@ Measured on Kodak (`tcodec rd --ablate`), BD-rate of luma: without filters +7.5 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -110,7 +109,11 @@ def _filter_below(plane: NDArray[np.float32], kinds: NDArray[np.uint8], matrices
     """Add to the rows on both sides of horizontal edges what a filter adds there, in place."""
     rows, columns = kinds.shape
     across = plane[REACH : REACH + 8 * rows].reshape(rows, 8, 8 * columns)
-    _add(across, (np.matmul(matrix, across) for matrix in matrices), kinds)
+    change = np.matmul(matrices[0], across)
+    row, column = np.nonzero(kinds == 2)
+    edges_of = across.reshape(rows, 8, columns, 8)
+    change.reshape(edges_of.shape)[row, :, column] = np.matmul(matrices[1], edges_of[row, :, column])
+    _add(across, change, kinds)
 
 
 def _filter_beside(plane: NDArray[np.float32], kinds: NDArray[np.uint8], matrices: NDArray[np.float32]) -> None:
@@ -118,15 +121,17 @@ def _filter_beside(plane: NDArray[np.float32], kinds: NDArray[np.uint8], matrice
     rows, columns = kinds.shape
     inside = plane[:, REACH : REACH + 8 * columns]
     across = inside.reshape(-1, 8)  # a copy
-    changes = ((across @ matrix.T).reshape(rows, 8, 8 * columns) for matrix in matrices)
-    _add(inside.reshape(rows, 8, 8 * columns), changes, kinds)
+    change = across @ matrices[0].T
+    row, column = np.nonzero(kinds == 2)
+    edges_of = across.reshape(rows, 8, columns, 8)
+    change.reshape(edges_of.shape)[row, :, column] = edges_of[row, :, column] @ matrices[1].T
+    _add(inside.reshape(rows, 8, 8 * columns), change.reshape(rows, 8, 8 * columns), kinds)
 
 
-def _add(across: NDArray[np.float32], changes: Iterable[NDArray[np.float32]], kinds: NDArray[np.uint8]) -> None:
-    """Add the change of each kind of edge where it is: (rows, 8, 8 * columns), in place."""
-    for kind, change in enumerate(changes, 1):
-        there = np.repeat((kinds == kind).astype(np.float32), 8, axis=1)
-        across += np.multiply(change, there[:, None], out=change)
+def _add(across: NDArray[np.float32], change: NDArray[np.float32], kinds: NDArray[np.uint8]) -> None:
+    """Add the change where there are edges: (rows, 8, 8 * columns), in place."""
+    there = np.repeat((kinds != 0).astype(np.float32), 8, axis=1)
+    across += np.multiply(change, there[:, None], out=change)
 
 
 @cache
@@ -248,7 +253,8 @@ def inverse(levels: NDArray[np.float32], sizes: NDArray[np.uint8], steps: Steps,
     rows, columns = sizes.shape
     plane = np.empty((8 * rows, 8 * columns), np.float32)
     used = np.flatnonzero(np.add.outer(np.arange(8), np.arange(8)).ravel() <= last)
-    low = levels.reshape(64, -1)[used]
+    low, pictures = levels.reshape(64, -1)[used], _pictures()[used]
+    of_eight = steps.of_size[8].reshape(64, 1)[used]
     for n in SIZES:
         k = n // 8
         blocks = np.flatnonzero(sizes[::k, ::k] == n)
@@ -261,7 +267,7 @@ def inverse(levels: NDArray[np.float32], sizes: NDArray[np.uint8], steps: Steps,
             places = blocks[first : first + chunk]
             row, column = np.divmod(places, columns // k)
             if n == 8:
-                samples = _from_levels(low, places, steps, used)
+                samples = _from_levels(low.take(places, axis=1), of_eight, pictures)
             else:
                 cells = levels.reshape(64, rows // k, k, columns // k, k)[:, row, :, column]
                 samples = _from_cells(cells, steps)
@@ -275,13 +281,12 @@ def inverse(levels: NDArray[np.float32], sizes: NDArray[np.uint8], steps: Steps,
 
 
 def _from_levels(
-    levels: NDArray[np.float32], places: NDArray[np.intp], steps: Steps, used: NDArray[np.intp]
+    levels: NDArray[np.float32], steps: NDArray[np.float64], pictures: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the samples of some blocks of 8 x 8 in 1/64: (N, 8, 8)."""
-    coefficients = levels.take(places, axis=1).astype(np.float64)
-    coefficients *= steps.of_size[8].reshape(64, 1)[used]
+    """Return the samples of some blocks of 8 x 8 in 1/64: (frequencies, N) to (N, 8, 8)."""
+    coefficients = levels * steps
     np.clip(coefficients, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT, out=coefficients)
-    return (coefficients.T @ _pictures()[used]).reshape(-1, 8, 8)
+    return (coefficients.T @ pictures).reshape(-1, 8, 8)
 
 
 def _from_cells(cells: NDArray[np.float32], steps: Steps) -> NDArray[np.float64]:

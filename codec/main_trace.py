@@ -70,8 +70,8 @@ class _Watched:
 
     def __init__(self, plane: Plane) -> None:
         blocks = plane.rows // 2 * (plane.columns // 2 + 1)  # of a phase, as `to_phases` lays them out
-        self.dc_symbols: list[NDArray[np.uint32]] = []
-        self.ac_symbols: list[NDArray[np.uint32]] = []
+        self.dc_symbols: list[NDArray[np.uint8]] = []
+        self.ac_symbols: list[NDArray[np.uint8]] = []
         self.side_bits = {"slopes": 0.0, "block sizes": 0.0}
         self.dc_contexts = np.zeros(plane.rows * plane.columns, np.int16)
         self.dc_bits = np.zeros(plane.rows * plane.columns)
@@ -92,7 +92,7 @@ class _Tracer(StripDecoder):
 
     def decode(
         self, tables: Tables, contexts: NDArray[np.integer], places: NDArray[np.intp] | None, d: int = 0, phase: int = 0
-    ) -> NDArray[np.uint32]:
+    ) -> NDArray[np.uint8]:
         symbols = super().decode(tables, contexts, places, d, phase)
         now, bits = self.watched[-1], tables.bits[contexts, symbols].astype(np.float64)
         if places is None:

@@ -71,13 +71,13 @@ sizes = st.integers(0, 40) | st.sampled_from([0, 1, 64, 200])
 @given(
     st.integers(1, 40),
     st.lists(sizes, max_size=8),
-    st.tuples(st.integers(1, 5), st.sampled_from([1, 2, 3, 18, 128])),
+    st.tuples(st.integers(1, 5), st.sampled_from([1, 2, 3, 18, 256])),
     st.booleans(),
     st.integers(0, 999),
 )
 @example(1, [], (1, 1), False, 0)
 @example(7, [0, 0], (2, 3), True, 0)
-@example(8, [8, 16, 7, 9, 0, 1], (3, 128), True, 1)  # batches that fill all lanes, and those that do not
+@example(8, [8, 16, 7, 9, 0, 1], (3, 256), True, 1)  # batches that fill all lanes, and those that do not
 @example(40, [200] * 8, (5, 18), True, 2)
 def test_lanes_do_what_the_plain_coder_does(lanes, numbers, shape, evenly, seed):
     rng = np.random.default_rng(seed)
@@ -162,8 +162,8 @@ def test_bits_of_symbols():
 
 @pytest.mark.parametrize(
     "frequencies",
-    [[[4095, 0]], [[4096, 1]], [[4097, -1]], [[2048, 2048], [2048, 2047]], [[0, 0]], [[32] * 128 + [0]]],
-    ids=["too few", "too many", "negative", "one row of two", "none", "129 symbols"],
+    [[[4095, 0]], [[4096, 1]], [[4097, -1]], [[2048, 2048], [2048, 2047]], [[0, 0]], [[16] * 256 + [0]]],
+    ids=["too few", "too many", "negative", "one row of two", "none", "257 symbols"],
 )
 def test_frequencies_that_are_no_table(frequencies):
     with pytest.raises(ValueError, match="must sum to 4096"):
