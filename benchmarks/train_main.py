@@ -301,6 +301,7 @@ def _items(profile: Main, pixels: Pixels, first: bool) -> Iterator[tuple[int, It
     )
     coded: list[CodedPlane] = []
     for number, (each, decoded) in enumerate(every):
+        assert decoded is not None  # the default effort looks at it
         plane = planes[number]
         others, known = known_before(plane, coded)
         coded.append(each)

@@ -102,15 +102,15 @@ class EncodedPlane(NamedTuple):
         What is written of it.
     coded : CodedPlane
         What a decoder will read.
-    decoded : (8 * rows, 8 * columns) float32 array
-        Its samples in 1/8, before the loop filter.
+    decoded : (8 * rows, 8 * columns) float32 array or None
+        Its samples in 1/8, before the loop filter; None at efforts that decide nothing by them.
     filtered : bool
         Whether there is one.
     """
 
     coder: PlaneEncoder
     coded: CodedPlane
-    decoded: NDArray[np.float32]
+    decoded: NDArray[np.float32] | None
     filtered: bool
 
 
@@ -238,15 +238,17 @@ class Main:
         A trellis, at efforts that have one, is used if it costs less, or `always`.
         """
         coded: list[CodedPlane] = []
-        luma = np.zeros((0, 0), np.float32)
+        luma = np.zeros((0, 0), np.float32)  # at chroma's resolution
         for number, (plane, of_plane, steps) in enumerate(zip(planes, samples, self.steps, strict=True)):
             wanted, along = self.want(plane, of_plane, steps, coded, luma)
             coder, result = encode_plane(plane, wanted, coded, self.tables, always=always)
             coded.append(result)
-            decoded = self.restore(result, coder.decoded(result), steps, along)
-            filtered, final = self._choose_filter(plane, of_plane, decoded, steps)
-            if not number:
-                luma = final
+            filtered, decoded = "loop-filter" not in self.without, None
+            if self.effort >= TRIES_FILTERS:
+                decoded = self.restore(result, coder.decoded(result), steps, along)
+                filtered, final = self._choose_filter(plane, of_plane, decoded, steps)
+                if not number:
+                    luma = chroma_from_luma.halve(final) if self.subsampled else final
             yield EncodedPlane(coder, result, decoded, filtered)
 
     def samples(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
@@ -279,7 +281,7 @@ class Main:
         coded : sequence of CodedPlane
             The planes before.
         luma : float32 array
-            For chroma: luma as a decoder has it, in 1/8.
+            For chroma: luma as a decoder has it, at chroma's resolution and in 1/8.
 
         Returns
         -------
@@ -297,7 +299,6 @@ class Main:
             sizes = choose_by_coding(plane, samples, steps, WEIGHT, self.tables)
         cells, slopes, along = lapped.forward(samples, sizes, steps), None, None
         if plane.chroma and self.effort >= TRIES_LUMA and "chroma-from-luma" not in self.without:
-            luma = chroma_from_luma.halve(luma) if plane.half else luma
             step = lapped.SAMPLE_UNIT * steps.step / lapped.COEFFICIENT_UNIT
             slopes = chroma_from_luma.fit(luma, lapped.SAMPLE_UNIT * samples, step)
             along = chroma_from_luma.predict(luma, slopes)
@@ -318,8 +319,6 @@ class Main:
         if "loop-filter" in self.without:
             return False, decoded
         filtered = loop_filter.apply(decoded, steps.step, plane.model.filters[self.tune])
-        if self.effort < TRIES_FILTERS:
-            return True, filtered
         errors = [np.square(result - lapped.SAMPLE_UNIT * wanted).sum() for result in (decoded, filtered)]
         return (True, filtered) if errors[1] < errors[0] else (False, decoded)
 

@@ -157,7 +157,7 @@ def test_an_encoder_knows_what_a_decoder_has(channels, subsampled, effort):
     filters, coded, coder = stages.read_strip(data, 0, planes, StripDecoder)
     samples = stages.reconstruct(planes, filters, coded, coder.levels(coded))
     for number, (ours, theirs, of_plane) in enumerate(zip(encoded, coded, samples, strict=True)):
-        assert np.array_equal(ours.decoded, of_plane[0])
+        assert np.array_equal(ours.decoded, of_plane[0]) if effort > 3 else ours.decoded is None
         assert ours.filtered == bool(filters >> number & 1)
         assert np.array_equal(ours.coded.dc, theirs.dc)
         assert (ours.coded.slopes is None) == (theirs.slopes is None)
