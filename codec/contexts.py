@@ -211,12 +211,12 @@ class Surroundings:
         There are two of the blocks around: the nearest (phases 2 and 3), and the diagonal ones (1 and 3). Where they
         are not known stands a single 0.
         """
-        cells = DIAGONALS[d].stop - DIAGONALS[d].start
+        first, cells = 2 * DIAGONALS[d].start - 2, DIAGONALS[d].stop - DIAGONALS[d].start
         around: list[NDArray[np.float32]] = [np.zeros((), np.float32)] * 2
         if phase >= 2:
-            around[0] = _sum(self._nearest[phase], cells)
+            around[0] = self._rows[phase, first + cells : first + 2 * cells]
         if phase % 2:
-            around[1] = _sum(self._diagonal[phase], cells)
+            around[1] = _sum(self._diagonal[phase], np.empty((cells, self.places), np.float32))
         return around + [plane[phase, DIAGONALS[d].start - 1 : DIAGONALS[d].stop - 1] for plane in self._planes]
 
     def steep(self, phase: int) -> NDArray[np.float32]:
@@ -243,9 +243,9 @@ class Surroundings:
         first, cells = 2 * DIAGONALS[d].start - 2, len(magnitudes)
         self._rows[phase, first : first + cells] = magnitudes
         self._wide[phase, :cells, self._margin : -self._margin] = magnitudes
-        if phase == 3:
-            for each in range(4):
-                self._rows[each, first + cells : first + 2 * cells] = _sum(self._nearest[each], cells)
+        if phase % 2:  # those whose nearest blocks are all known now
+            for each in (2, 3) if phase == 1 else (0, 1):
+                _sum(self._nearest[each], self._rows[each, first + cells : first + 2 * cells])
 
     def put_all(self, magnitudes: NDArray[np.float32]) -> None:
         """Tell all magnitudes at once, (4, 63, N): what training starts from."""
@@ -277,13 +277,13 @@ class Surroundings:
         return views
 
 
-def _sum(views: Sequence[NDArray[np.float32]], cells: int) -> NDArray[np.float32]:
-    """Sum the first cells of four views."""
-    first, second, third, fourth = views
-    total = first[:cells] + second[:cells]
-    total += third[:cells]
-    total += fourth[:cells]
-    return total
+def _sum(views: Sequence[NDArray[np.float32]], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum as many cells of four views as `out` has."""
+    first, second, third, fourth = (view[: len(out)] for view in views)
+    np.add(first, second, out=out)
+    out += third
+    out += fourth
+    return out
 
 
 def find_contexts(expected: NDArray[np.float32], d: int) -> NDArray[np.int32]:
