@@ -41,7 +41,7 @@ from codec.lapped import Lapping
 from codec.main import EFFORTS, TRIES_SIZES, Main
 from codec.scan import ZIGZAG
 from codec.strip_encoder import DEADZONE, Wanted
-from codec.trained import EARLIER, KINDS, TUNES, UNIT, PlaneModel, Trained, to_arrays, weight_shapes
+from codec.trained import EARLIER, KINDS, LARGEST_WEIGHT, TUNES, UNIT, PlaneModel, Trained, to_arrays, weight_shapes
 
 __all__ = ["fit_tables", "main", "quantise", "train"]
 
@@ -115,7 +115,7 @@ def fit_weights(rows: NDArray[np.float32], wanted: NDArray[np.float32], least: f
             if (weights >= 0).all():
                 break
             active &= weights > 0
-        weights = np.rint(np.maximum(weights, 0) * UNIT) / UNIT
+        weights = np.clip(np.rint(weights * UNIT), 0, LARGEST_WEIGHT) / UNIT
         weights[-1] = max(weights[-1], least)
         expected = np.maximum(weights.astype(np.float32) @ rows, 2e-3)
     return weights

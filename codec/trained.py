@@ -36,6 +36,7 @@ KINDS = ("Y", "Cb 4:2:0", "Cr 4:2:0", "Cb 4:4:4", "Cr 4:4:4")
 EARLIER = (0, 1, 2, 1, 2)  # planes that each kind of plane knows when it is coded
 TUNES = ("psnr", "ms-ssim")
 UNIT = 1 << contexts.WEIGHT_BITS
+LARGEST_WEIGHT = np.iinfo(np.int16).max  # in 1 / UNIT
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def to_arrays(tables: Trained) -> dict[str, NDArray[Any]]:
         model = tables.planes[kind]
         weights = np.concatenate([part.ravel() for of_diagonal in model.ac for part in of_diagonal])
         arrays[f"weights{number}"] = np.rint(weights * UNIT).astype(np.int16)
-        arrays[f"dc{number}"] = np.rint(model.dc * UNIT).astype(np.int32)  # of few photographs they may be above 8
+        arrays[f"dc{number}"] = np.rint(model.dc * UNIT).astype(np.int16)
         arrays[f"tables{number}"] = model.tables.frequencies.astype(np.uint16)
         arrays[f"filters{number}"] = np.stack([model.filters[tune] for tune in TUNES]).astype(np.int16)
     return arrays
