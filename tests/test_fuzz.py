@@ -5,11 +5,21 @@ import pytest
 from tests.fuzz import run
 
 
-@pytest.mark.parametrize(("kind", "cases"), [("images", 800), ("videos", 350)])
+@pytest.mark.parametrize(
+    ("kind", "cases"),
+    [
+        ("images", 300),
+        ("videos", 120),
+        pytest.param("images", 5000, marks=pytest.mark.long),
+        pytest.param("videos", 2000, marks=pytest.mark.long),
+    ],
+)
 def test_damaged_files_raise_errors_of_the_tree_and_nothing_else(kind, cases):
     outcomes = run(kind, seed=0, cases=cases)
     # Damage is found at every depth, and some of it is harmless.
-    assert {"ChecksumError", "FormatError", "TruncatedError", "UnsupportedError", "decoded"} <= set(outcomes)
-    assert kind == "videos" or outcomes["LimitError"] >= cases // 300
+    expected = {"ChecksumError", "FormatError", "TruncatedError", "decoded"}
+    if cases >= 1000:  # what is rare
+        expected |= {"UnsupportedError", "LimitError"} if kind == "images" else {"UnsupportedError"}
+    assert expected <= set(outcomes)
     assert outcomes["FormatError"] >= cases // 4
     assert outcomes["decoded"] >= cases // 10
