@@ -15,6 +15,7 @@ import pytest
 
 from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
 from tests.damage import spoil, watch
+from tests.golden.torch_safetensors import ALL_TYPES
 from transformers_np.optim import AdamW, flatten
 from transformers_np.weights import (
     from_timm,
@@ -29,7 +30,7 @@ from transformers_np.weights import (
 )
 
 GOLDEN = Path(__file__).parent / "golden"
-ALL_TYPES = GOLDEN / "all_types.safetensors"
+ALL_TYPES_FILE = GOLDEN / "all_types.safetensors"
 
 ARRAYS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3) / 3,
@@ -139,23 +140,10 @@ def test_a_failure_leaves_the_file_before(tmp_path, monkeypatch):
 
 
 def test_safetensors_of_the_reference_implementation(tmp_path):
-    arrays = load_safetensors(ALL_TYPES)
-    numbers = np.arange(6).reshape(2, 3)
-    expected = {
-        "b.float32": numbers.astype(np.float32) / 3,
-        "a.float64": numbers.astype(np.float64) / 3,
-        "int64": -numbers.astype(np.int64) << 40,
-        "int32": -numbers.astype(np.int32),
-        "float16": numbers.astype(np.float16) / 3,
-        "uint8": numbers.astype(np.uint8) * 51,
-        "bool": numbers % 2 == 0,
-        "scalar": np.array(1.5, np.float32),
-        "empty": np.zeros((0, 3), np.float32),
-        'é "\\\n': np.array([7], np.uint8),
-    }
-    assert same(arrays, expected)
-    save_safetensors(tmp_path / "again", expected)
-    assert (tmp_path / "again").read_bytes() == ALL_TYPES.read_bytes()
+    arrays = load_safetensors(ALL_TYPES_FILE)
+    assert same(arrays, ALL_TYPES)
+    save_safetensors(tmp_path / "again", ALL_TYPES)
+    assert (tmp_path / "again").read_bytes() == ALL_TYPES_FILE.read_bytes()
 
 
 def test_bf16_is_widened_exactly():
@@ -172,7 +160,7 @@ def test_types_that_are_not_read_are_named():
 
 def test_truncation_at_every_byte(tmp_path):
     path = tmp_path / "cut"
-    for source in (ALL_TYPES, GOLDEN / "bf16.safetensors"):
+    for source in (ALL_TYPES_FILE, GOLDEN / "bf16.safetensors"):
         data = source.read_bytes()
         for length in range(len(data)):
             path.write_bytes(data[:length])

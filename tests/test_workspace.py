@@ -1,5 +1,7 @@
 """Tests of `transformers_np.workspace`: the same memory again, and the same results."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,26 @@ def test_a_step_that_fails_closes_the_workspace():
     assert not np.shares_memory(take((2,))[0], first)
     with workspace:
         assert take((2,))[0] is first
+
+
+def test_a_workspace_is_open_in_its_own_thread_only():
+    outside, inside = Workspace(), Workspace()
+
+    def other_thread():
+        alone = take((2,))[0]  # nothing is open here
+        with inside:
+            return alone, take((2,))[0]
+
+    with outside, ThreadPoolExecutor(1) as pool:
+        first = take((2,))[0]
+        alone, within = pool.submit(other_thread).result()
+        second = take((2,))[0]
+    with inside:
+        assert take((2,))[0] is within
+    with outside:
+        assert all(a is b for a, b in zip(take((2,), (2,)), (first, second), strict=True))
+    assert not np.shares_memory(alone, first)
+    assert not np.shares_memory(alone, second)
 
 
 # Networks ---------------------------------------------------------------------------------------------------

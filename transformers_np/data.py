@@ -9,9 +9,9 @@ one to learn from, and one held out to tell how good it is. `load` reads
     DIR         a folder of pictures of one size
 
 **Digits** are the test part of "Optical Recognition of Handwritten Digits" (Alpaydin, Kaynak, UCI Machine Learning
-Repository, 1998), which scikit-learn has too: forms filled in by 13 people, as pictures of 32 x 32 black or white
-pixels, of which the black ones are counted in blocks of 4 x 4, 0 to 16. A fifth is held out here, by the same people.
-That is an easier task than the original one, to learn from 30 others.
+Repository, 1998; licence CC BY 4.0), which scikit-learn has too: forms filled in by 13 people, as pictures of 32 x 32
+black or white pixels, of which the black ones are counted in blocks of 4 x 4, 0 to 16. A fifth is held out here, by the
+same people. That is an easier task than the original one, to learn from 30 others.
 
 **idx**, the format of MNIST, is two bytes of 0; the type of samples, 8 for bytes; the number of axes; the size of each
 in 4 bytes, the most significant first; and samples. Files may be packed by gzip. **CIFAR-10**'s binary files are

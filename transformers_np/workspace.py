@@ -9,11 +9,13 @@ array of a step takes the place of the n-th of the step before:
         with workspace:
             loss, gradients = step(x, y)
 
-What is made inside is valid until the next `with`: whoever wants to keep it copies it.
+What is made inside is valid until the next `with`: whoever wants to keep it copies it. A workspace is open in the
+thread that opened it and in no other: threads that train side by side have one each.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,15 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["Workspace", "empty"]
 
-_open: list[Workspace] = []
+
+class _Open(threading.local):
+    """The workspaces that are open in this thread, the last one last."""
+
+    def __init__(self) -> None:
+        self.stack: list[Workspace] = []
+
+
+_open = _Open()
 
 
 class Workspace:
@@ -32,14 +42,14 @@ class Workspace:
         self._next = 0
 
     def __enter__(self) -> Workspace:
-        if self in _open:
+        if self in _open.stack:
             raise RuntimeError("this workspace is open already: its arrays would be given out twice")
         self._next = 0
-        _open.append(self)
+        _open.stack.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _open.remove(self)
+        _open.stack.remove(self)
 
     def take(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return the next array, with whatever is in it."""
@@ -56,4 +66,5 @@ class Workspace:
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an array with whatever is in it: of the workspace that is open, or a new one."""
-    return _open[-1].take(shape, dtype) if _open else np.empty(shape, dtype)
+    stack = _open.stack
+    return stack[-1].take(shape, dtype) if stack else np.empty(shape, dtype)
