@@ -286,6 +286,10 @@ PARAMETERS = MODEL.init(rng())
             lambda: RESNET.forward(IMAGES[:, :1], *RESNET.init(rng()), training=True),
             "conv2d: x (3, 1, 13, 13), w (4, 2, 3, 3)",
         ),
+        (
+            lambda: grad_cam(MODEL, IMAGES, PARAMETERS, np.zeros(3, int), "conv3"),
+            "no layer conv3; this model has conv1, conv2",
+        ),
         (lambda: saliency(MODEL, IMAGES, PARAMETERS, np.array([1])), "pictures (3, 2, 13, 13), classes (1,)"),
         (lambda: grad_cam(MODEL, IMAGES, PARAMETERS, np.zeros((3, 1), int)), "classes (3, 1) do not go together"),
         (lambda: class_activation_map(MAPS, np.ones((5, 4)), np.array([1])), "weights (5, 4), classes (1,)"),

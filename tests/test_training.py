@@ -172,8 +172,9 @@ def test_training_writes_a_report_weights_and_a_curve(folder, tmp_path, capsys):
     assert min(report["accuracy"]) > 0.9
     weights = load_safetensors(out / "seed-1" / "model.safetensors")
     assert report["parameters"] == sum(array.size for array in weights.values())
-    with Image.open(out / "curve.png") as curve:
-        assert min(curve.size) > 300
+    for name in ("curve.png", "looks.png"):
+        with Image.open(out / name) as picture:
+            assert min(picture.size) > 300
     # Once more: all is there already.
     assert main(words) == 0
     said = capsys.readouterr()

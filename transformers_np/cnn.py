@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bitstreams.errors import UnsupportedError
 from transformers_np import ops
 
 __all__ = ["Cnn", "Resnet", "class_activation_map", "grad_cam", "residual_block", "residual_block_backward", "saliency"]
@@ -261,10 +262,14 @@ def grad_cam(
     """Return where the maps of a layer speak for a class (Selvaraju et al., "Grad-CAM", 2016).
 
     Each map is weighted by the mean of the score's gradient over it; what speaks against the class is cut off.
-    Parameters are those of `saliency`; the result is (B, H, W), of the layer's resolution.
+    Parameters are those of `saliency`; the result is (B, H, W), of the layer's resolution. A layer that the model does
+    not have is an UnsupportedError.
     """
     cache, named = _gradients_of_scores(model, images, parameters, classes)
-    maps, gradient = model.named(cache)[layer], named[layer]
+    of_layers = model.named(cache)
+    if layer not in of_layers:
+        raise UnsupportedError(f"no layer {layer}; this model has {', '.join(of_layers)}")
+    maps, gradient = of_layers[layer], named[layer]
     return np.maximum((gradient.mean(axis=(2, 3), keepdims=True) * maps).sum(axis=1), 0)
 
 

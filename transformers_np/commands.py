@@ -43,7 +43,7 @@ def add_train(subparsers: Any) -> None:
         type=Path,
         default=Path("tcodec-train"),
         metavar="FOLDER",
-        help="where checkpoints, weights, the learning curve and report.json go (default: %(default)s)",
+        help="where checkpoints, weights, pictures and report.json go (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print what report.json holds")
     parser.set_defaults(run=_train)
@@ -59,5 +59,5 @@ def _train(args: argparse.Namespace) -> int:
         shares = ", ".join(f"{100 * share:.2f} %" for share in report["accuracy"])
         mean = 100 * sum(report["accuracy"]) / len(report["accuracy"])
         print(f"{report['parameters']:,} parameters; right on pictures held out: {shares}, mean {mean:.2f} %")
-        print(f"the learning curve is {args.output / 'curve.png'}")
+        print(f"the learning curve is {args.output / 'curve.png'}; {args.output / 'looks.png'} is what it looks at")
     return 0

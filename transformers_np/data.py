@@ -36,7 +36,7 @@ import math
 import operator
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
@@ -48,7 +48,18 @@ from bitstreams.errors import FormatError, LimitError, TruncatedError, Unsupport
 from codec.files import PICTURES, read_picture
 from transformers_np.weights import load_npz
 
-__all__ = ["CIFAR10", "Dataset", "Part", "augment", "batches", "load", "read_cifar", "read_folder", "read_idx"]
+__all__ = [
+    "CIFAR10",
+    "Dataset",
+    "Part",
+    "augment",
+    "batches",
+    "load",
+    "normaliser",
+    "read_cifar",
+    "read_folder",
+    "read_idx",
+]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -123,6 +134,12 @@ def _part(images: Bytes, labels: NDArray[Any], most: int = 255) -> Part:
     scaled = images.astype(np.float32)
     scaled /= most
     return Part(scaled, labels.astype(np.int64))
+
+
+def normaliser(train: Part) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return what gives pictures the mean 0 and the variance 1 that those to learn from then have together."""
+    mean, deviation = train.images.mean(), train.images.std()
+    return lambda images: (images - mean) / deviation
 
 
 def _hold_out(part: Part, classes: tuple[str, ...]) -> Dataset:

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from transformers_np.data import load
+from transformers_np.looks import draw_looks
 from transformers_np.recipes import recipe
 from transformers_np.training import Result, fit
 from transformers_np.weights import save_safetensors
 
 __all__ = ["draw_curve", "train"]
 
+COLOURS = ("#d55e00", "#e69f00", "#cc79a7", "#8c564b", "#000000", "#7f7f7f")  # of seeds
+
 
 def train(model: str, source: str, seeds: int, epochs: int | None, folder: Path, *, quiet: bool) -> dict[str, Any]:
-    """Train with seeds 0, 1, ...; write weights, `curve.png` and `report.json`, and return what the latter holds.
+    """Train with seeds 0, 1, ...; write weights, pictures and `report.json`, and return what the latter holds.
 
     Parameters
     ----------
@@ -55,7 +59,9 @@ def train(model: str, source: str, seeds: int, epochs: int | None, folder: Path,
         "parameters": sum(array.size for array in results[0].parameters.values()),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw_curve(results, folder / "curve.png", f"{model} on {source}")
+    title = f"{model} on {source}"
+    draw_curve(results, folder / "curve.png", title)
+    draw_looks(how.model, results[0].parameters, data, folder / "looks.png", title)
     return report
 
 
@@ -65,11 +71,14 @@ def draw_curve(results: Sequence[Result], path: Path, title: str) -> None:
     left, right = figure.subplots(1, 2)
     for seed, result in enumerate(results):
         epochs = range(1, len(result.losses) + 1)
-        left.plot(epochs, result.losses, label=f"seed {seed}")
-        right.plot(epochs, [100 * (1 - share) for share in result.accuracies], label=f"seed {seed}")
-    left.set(title=title, xlabel="epoch", ylabel="cross-entropy in training, nats", yscale="log")
-    right.set(title="pictures held out", xlabel="epoch", ylabel="wrong, %", ylim=(0, None))
+        style = {"label": f"seed {seed}", "color": COLOURS[seed % len(COLOURS)]}
+        left.plot(epochs, result.losses, **style)
+        right.plot(epochs, [100 * (1 - share) for share in result.accuracies], **style)
+    left.set(title="pictures to learn from", xlabel="epoch", ylabel="cross-entropy, nats", yscale="log")
+    right.set(title="pictures held out", xlabel="epoch", ylabel="wrong, %", yscale="log")
+    right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
+    figure.suptitle(title, parse_math=False)
     figure.savefig(path, dpi=110)

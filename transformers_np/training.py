@@ -25,13 +25,13 @@ from tqdm import tqdm
 from bitstreams.errors import CodecError, FormatError
 from transformers_np import ops
 from transformers_np.cnn import Parameters
-from transformers_np.data import Dataset, augment, batches
+from transformers_np.data import Dataset, augment, batches, normaliser
 from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
 from transformers_np.recipes import Model, Recipe
 from transformers_np.weights import load_checkpoint, load_state_dict, save_checkpoint
 from transformers_np.workspace import Workspace
 
-__all__ = ["DivergedError", "Result", "accuracy", "fit"]
+__all__ = ["DivergedError", "Result", "accuracy", "fit", "predict"]
 
 WARMUP = 0.05  # share of all steps
 CLIP = 1.0  # norm of a step's gradient at most
@@ -62,14 +62,16 @@ class Result:
     seconds: float
 
 
+def predict(model: Model, parameters: Parameters, images: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the class that has the highest score, of each picture: (B, C, H, W) to (B,)."""
+    parts = range(0, len(images), EVALUATED_AT_A_TIME)
+    logits = (model.forward(images[first : first + EVALUATED_AT_A_TIME], parameters)[0] for first in parts)
+    return np.concatenate([part.argmax(axis=1) for part in logits])
+
+
 def accuracy(model: Model, parameters: Parameters, images: NDArray[Any], labels: NDArray[np.integer]) -> float:
     """Return the share of pictures whose class has the highest score."""
-    right = 0
-    for first in range(0, len(images), EVALUATED_AT_A_TIME):
-        part = slice(first, first + EVALUATED_AT_A_TIME)
-        logits, _ = model.forward(images[part], parameters)
-        right += int((logits.argmax(axis=1) == labels[part]).sum())
-    return right / len(images)
+    return float((predict(model, parameters, images) == labels).mean())
 
 
 class _Run:
@@ -85,13 +87,9 @@ class _Run:
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.seconds = 0.0
+        self.normalise = normaliser(data.train)
         self._workspace = Workspace()
-        self._mean, self._deviation = data.train.images.mean(), data.train.images.std()
         self.steps = len(data.train.images) // self.batch  # an epoch
-
-    def normalise(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give pictures the mean 0 and the variance 1 that those to learn from have together."""
-        return (images - self._mean) / self._deviation
 
     def epoch(self) -> Iterator[float]:
         """Go through all pictures once, and give the loss of each step."""
@@ -177,7 +175,10 @@ def fit(recipe: Recipe, data: Dataset, seed: int, folder: Path, *, quiet: bool =
         run.resume(path)
     held_out = run.normalise(data.held_out.images)
     done, total = len(run.losses) * run.steps, recipe.epochs * run.steps
-    with threadpool_limits(1), tqdm(total=total, initial=done, desc=f"seed {seed}", disable=quiet, leave=False) as bar:
+    with (
+        threadpool_limits(1),
+        tqdm(total=total, initial=done, desc=f"seed {seed}", disable=quiet or None, leave=False) as bar,
+    ):
         while len(run.losses) < recipe.epochs:
             start, losses = time.perf_counter(), []
             for loss in run.epoch():
