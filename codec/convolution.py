@@ -21,8 +21,8 @@ a convolutional network takes for granted (Fukushima, 1980; LeCun et al., 1989) 
 `im2col` (Chellapilla, Puri, Simard, 2006) makes a dense product of it: what the kernel covers at each place becomes a
 column. `col2im` is its transpose. A layer with weights (F, C, h, w), forward and backward, is then
 
-    columns  = im2col(x, (h, w))                                     (C h w, B H' W')
-    y        = weights.reshape(F, -1) @ columns                      (F, B H' W'): F before B, to be swapped for NCHW
+    columns  = im2col(x, (h, w))                                     (C h w, H' W' B)
+    y        = weights.reshape(F, -1) @ columns                      (F, H' W' B): B last, to be moved for NCHW
     dweights = dy @ columns.T                                        (F, C h w), with dy laid out like y
     dx       = col2im(weights.reshape(F, -1).T @ dy, x.shape, (h, w))
 
@@ -227,7 +227,7 @@ def correlate(picture: ArrayLike, kernel: ArrayLike, stride: int = 1, padding: i
     padded = np.pad(x, padding)
     y, product = np.zeros(shape, x.dtype), np.empty(shape, x.dtype)
     for i, j in np.ndindex(weights.shape):
-        np.multiply(_met_by(i, j, padded, shape, stride, dilation), weights[i, j], out=product)
+        np.multiply(padded[_met_by(i, j, shape, stride, dilation)], weights[i, j], out=product)
         y += product
     return y
 
@@ -314,11 +314,11 @@ def _output_shape(size: Shape, kernel: Shape, stride: int, padding: int, dilatio
     return output_size(height, h, stride, padding, dilation), output_size(width, w, stride, padding, dilation)
 
 
-def _met_by(i: int, j: int, padded: Array, shape: tuple[int, int], stride: int, dilation: int) -> Array:
-    """Return a view of the samples that weight (i, j) meets: (..., H + 2p, W + 2p) to (..., H', W')."""
+def _met_by(i: int, j: int, shape: tuple[int, int], stride: int, dilation: int) -> tuple[slice, slice]:
+    """Return which rows and columns of padded pictures weight (i, j) meets: H' and W' of them."""
     top, left = i * dilation, j * dilation
     bottom, right = top + (shape[0] - 1) * stride + 1, left + (shape[1] - 1) * stride + 1
-    return padded[..., top:bottom:stride, left:right:stride]
+    return slice(top, bottom, stride), slice(left, right, stride)
 
 
 # Batches ----------------------------------------------------------------------------------------------------
@@ -334,11 +334,9 @@ def im2col(
 ) -> Array:
     """Copy what a kernel covers at each place of each picture into a column.
 
-    One matrix for a whole batch makes a layer one large product. Measured on one thread, with B = 64, C = 16, kernels
-    of 3 x 3, 16 or 32 filters and the swap to NCHW counted in: a matrix for each picture, (B, C h w, H' W'), takes as
-    long (0.93 to 1.09 times) on pictures of 8 x 8 to 32 x 32, but 1.2 times as long where 64 channels are of 4 x 4, and
-    1.7 times for the gradients. A row for each place, (B H' W', C h w), takes 1.0, 1.4 and 3 times as long on 8 x 8,
-    16 x 16 and 32 x 32, since samples are copied one by one.
+    One matrix for a whole batch makes a layer one large product. Pictures come last in it (as in Krizhevsky's
+    cuda-convnet, 2012): samples are copied in runs that are as long as a row of all pictures together, and what comes
+    out of the product can be pooled and rectified in such runs as well.
 
     Parameters
     ----------
@@ -347,22 +345,23 @@ def im2col(
         Its size (h, w).
     stride, padding, dilation : int
         As in `correlate`.
-    out : (C * h * w, B * H' * W') array, optional
+    out : (C * h * w, H' * W' * B) array, optional
         Where to write the result: contiguous, and of its type.
 
     Returns
     -------
-    (C * h * w, B * H' * W') array
-        Contiguous. Rows are in the order of weights (C, h, w), columns in the order of outputs (B, H', W').
+    (C * h * w, H' * W' * B) array
+        Contiguous. Rows are in the order of weights (C, h, w), columns in the order (H', W', B).
     """
     x = _floats(x, 4, "x")
     batch, channels = x.shape[:2]
     shape = _output_shape(x.shape, kernel, stride, padding, dilation)
     columns = _result(out, (channels * math.prod(kernel), batch * math.prod(shape)), x.dtype)
-    by_weight = columns.reshape(channels, *kernel, batch, *shape)
-    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding))) if padding else x
+    by_weight = columns.reshape(channels, *kernel, *shape, batch)
+    last = x.transpose(1, 2, 3, 0)  # (C, H, W, B)
+    padded = np.pad(last, ((0, 0), (padding, padding), (padding, padding), (0, 0))) if padding else last
     for i, j in np.ndindex(kernel):
-        by_weight[:, i, j] = _met_by(i, j, padded, shape, stride, dilation).swapaxes(0, 1)
+        by_weight[:, i, j] = padded[:, *_met_by(i, j, shape, stride, dilation)]
     return columns
 
 
@@ -373,7 +372,6 @@ def col2im(
     stride: int = 1,
     padding: int = 0,
     dilation: int = 1,
-    out: Array | None = None,
 ) -> Array:
     """Add each column onto the samples that `im2col` copied it from: its transpose, and not its inverse.
 
@@ -381,18 +379,17 @@ def col2im(
 
     Parameters
     ----------
-    columns : (C * h * w, B * H' * W') array
+    columns : (C * h * w, H' * W' * B) array
     size : (B, C, H, W)
         Of the pictures.
     kernel, stride, padding, dilation
         As in `im2col`.
-    out : (B, C, H, W) array, optional
-        Where to write the result: contiguous, and of its type.
 
     Returns
     -------
     (B, C, H, W) array
-        Contiguous, in the type of the columns. A sample that the kernel covers n times is the sum of n entries.
+        In the type of the columns, and laid out as they are: in memory B comes last. A sample that the kernel covers n
+        times is the sum of n entries.
     """
     columns = _floats(columns, 2, "columns")
     batch, channels, height, width = size
@@ -400,13 +397,11 @@ def col2im(
     expected = channels * math.prod(kernel), batch * math.prod(shape)
     if columns.shape != expected:
         raise ValueError(f"columns have the shape {columns.shape}; {expected} is allowed")
-    by_weight = columns.reshape(channels, *kernel, batch, *shape)
-    padded = np.zeros((batch, channels, height + 2 * padding, width + 2 * padding), columns.dtype)
+    by_weight = columns.reshape(channels, *kernel, *shape, batch)
+    padded = np.zeros((channels, height + 2 * padding, width + 2 * padding, batch), columns.dtype)
     for i, j in np.ndindex(kernel):
-        _met_by(i, j, padded, shape, stride, dilation)[...] += by_weight[:, i, j].swapaxes(0, 1)
-    x = _result(out, size, columns.dtype)
-    x[...] = padded[:, :, padding : padding + height, padding : padding + width]
-    return x
+        padded[:, *_met_by(i, j, shape, stride, dilation)] += by_weight[:, i, j]
+    return padded[:, padding : padding + height, padding : padding + width].transpose(3, 0, 1, 2)
 
 
 def _result(out: Array | None, shape: Shape, dtype: np.dtype[Any]) -> Array:

@@ -11,7 +11,9 @@ differences. `tests/test_ops.py` does that, and compares all outputs and gradien
 
 **Speed.** At these sizes a step is as much memory traffic as arithmetic. So sums over rows and columns are products
 with a vector of ones; elementwise work happens in place; what a derivative needs is computed on the way forward, where
-its parts are at hand; and arrays have their memory used again (`transformers_np.workspace`).
+its parts are at hand; and arrays have their memory used again (`transformers_np.workspace`). A convolution leaves
+pictures with axes in the order (C, H, W, B) in memory, seen as (B, C, H, W): then the samples that pooling compares, or
+that the next convolution copies, lie in runs as long as the batch, and nothing is ever moved to another order.
 """
 
 from __future__ import annotations
@@ -74,6 +76,12 @@ def _row_sums(x: Array) -> Array:
     return (x.reshape(-1, x.shape[-1]) @ np.ones(x.shape[-1], x.dtype)).reshape(*x.shape[:-1], 1)
 
 
+def _like(x: Array) -> Array:
+    """Return an array of the shape and type of another, with the order of axes in memory that it has."""
+    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    return empty(tuple(x.shape[axis] for axis in order), x.dtype).transpose(np.argsort(order))
+
+
 # Linear -----------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +113,7 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dw, db; the last is there whether or not there is a b."""
     rows, w, shape = cache
     dy = dy.reshape(-1, len(w))  # (R, out)
-    dx = empty(rows.shape, dy.dtype)
+    dx = _like(rows)
     np.matmul(dy, w, out=dx)
     dw = empty(w.shape, dy.dtype)
     np.matmul(dy.T, rows, out=dw)
@@ -148,17 +156,20 @@ def conv2d(
     batch, channels, height, width = x.shape
     filters, _, *kernel = w.shape
     down, across = (output_size(n, k, stride, padding, dilation) for n, k in zip((height, width), kernel, strict=True))
-    places = batch * down * across
+    places = down * across * batch
     columns = empty((channels * kernel[0] * kernel[1], places), x.dtype)
-    im2col(x, (kernel[0], kernel[1]), stride, padding, dilation, out=columns)  # (C h w, B H' W')
+    im2col(x, (kernel[0], kernel[1]), stride, padding, dilation, out=columns)  # (C h w, H' W' B)
     of_groups = columns.reshape(groups, -1, places)
     y = empty((groups, filters // groups, places), x.dtype)
-    np.matmul(w.reshape(groups, filters // groups, -1), of_groups, out=y)  # (G, F / G, B H' W')
+    np.matmul(w.reshape(groups, filters // groups, -1), of_groups, out=y)  # (G, F / G, H' W' B)
     if b is not None:
         y += b.reshape(groups, -1, 1)
-    pictures = empty((batch, filters, down, across), x.dtype)
-    pictures[...] = y.reshape(filters, batch, down, across).swapaxes(0, 1)
-    return pictures, (of_groups, w, x.shape, (stride, padding, dilation))
+    return y.reshape(filters, down, across, batch).transpose(3, 0, 1, 2), (
+        of_groups,
+        w,
+        x.shape,
+        (stride, padding, dilation),
+    )
 
 
 def conv2d_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -179,12 +190,11 @@ def conv2d_backward_first(dy: Array, cache: Cache) -> tuple[Array, Array]:
 
 
 def _conv2d_parameters(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Return dy by groups and filters, (groups, F / groups, B H' W'), and dw and db."""
-    columns, w, shape, _ = cache
+    """Return dy by groups and filters, (groups, F / groups, H' W' B), and dw and db."""
+    columns, w, _, _ = cache
     groups, rows, places = columns.shape
     filters = len(w)
-    by_filter = empty((filters, places), dy.dtype)
-    by_filter.reshape(filters, shape[0], *dy.shape[2:])[...] = dy.swapaxes(0, 1)
+    by_filter = np.ascontiguousarray(dy.transpose(1, 2, 3, 0)).reshape(filters, places)
     of_groups = by_filter.reshape(groups, filters // groups, places)
     dw = empty((groups, filters // groups, rows), dy.dtype)
     np.matmul(of_groups, columns.swapaxes(1, 2), out=dw)
@@ -236,7 +246,7 @@ def max_pool2d(x: Array, kernel: int, stride: int | None = None, padding: int = 
     down, across = _pooled_size("max_pool2d", x, kernel, stride, padding)
     padded = _pad(x, padding, -np.inf)
     first, *others = _windows(padded, kernel, stride, down, across)
-    y = empty(first.shape, x.dtype)
+    y = _like(first)
     y[...] = first
     for window in others:
         np.maximum(y, window, out=y)
@@ -246,10 +256,10 @@ def max_pool2d(x: Array, kernel: int, stride: int | None = None, padding: int = 
 def max_pool2d_backward(dy: Array, cache: Cache) -> Array:
     """Return dx: each dy goes to the sample that was the largest; of equal ones, to the first."""
     y, seen, (_, _, height, width), kernel, stride, padding = cache
-    padded = empty(seen.shape, dy.dtype)
-    padded[...] = 0
-    part, left = empty(dy.shape, dy.dtype), empty(dy.shape, dy.dtype)
+    padded = _like(seen)
+    part, left = _like(y), _like(y)
     left[...] = dy  # what has not gone anywhere yet
+    padded[...] = 0
     of_x, of_dx = (_windows(of, kernel, stride, *dy.shape[2:]) for of in (seen, padded))
     for samples, gradient in zip(of_x, of_dx, strict=True):
         np.multiply(left, samples == y, out=part)
@@ -263,7 +273,7 @@ def avg_pool2d(x: Array, kernel: int, stride: int | None = None, padding: int = 
     stride = kernel if stride is None else stride
     down, across = _pooled_size("avg_pool2d", x, kernel, stride, padding)
     first, *others = _windows(_pad(x, padding, 0), kernel, stride, down, across)
-    y = empty(first.shape, x.dtype)
+    y = _like(first)
     y[...] = first
     for window in others:
         y += window
@@ -403,14 +413,14 @@ def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
 
 def relu(x: Array) -> tuple[Array, Cache]:
     """Compute max(x, 0)."""
-    y = empty(x.shape, x.dtype)
+    y = _like(x)
     return np.maximum(x, 0, out=y), (y,)
 
 
 def relu_backward(dy: Array, cache: Cache) -> Array:
     """Return dx."""
     (y,) = cache
-    dx = empty(dy.shape, dy.dtype)
+    dx = _like(y)
     return np.multiply(dy, y > 0, out=dx)
 
 

@@ -65,8 +65,8 @@ def sliding_patches(images: Array, size: int, stride: int) -> Array:
         raise ValueError(f"pictures {images.shape}; 4 axes are allowed")
     batch, channels, height, width = images.shape
     places = output_size(height, size, stride) * output_size(width, size, stride)
-    columns = im2col(images, (size, size), stride)  # (C size size, B N)
-    return np.ascontiguousarray(columns.reshape(channels * size * size, batch, places).transpose(1, 2, 0))
+    columns = im2col(images, (size, size), stride)  # (C size size, N B)
+    return np.ascontiguousarray(columns.reshape(channels * size * size, places, batch).transpose(2, 1, 0))
 
 
 def _angles(places: NDArray[np.float64], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
