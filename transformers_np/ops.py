@@ -256,15 +256,20 @@ def max_pool2d(x: Array, kernel: int, stride: int | None = None, padding: int = 
 def max_pool2d_backward(dy: Array, cache: Cache) -> Array:
     """Return dx: each dy goes to the sample that was the largest; of equal ones, to the first."""
     y, seen, (_, _, height, width), kernel, stride, padding = cache
-    padded = _like(seen)
-    part, left = _like(y), _like(y)
-    left[...] = dy  # what has not gone anywhere yet
+    padded, ordered, part = _like(seen), _like(y), _like(y)
     padded[...] = 0
+    ordered[...] = dy
+    free = np.ones_like(y, bool)  # whose gradient has not gone anywhere yet
     of_x, of_dx = (_windows(of, kernel, stride, *dy.shape[2:]) for of in (seen, padded))
     for samples, gradient in zip(of_x, of_dx, strict=True):
-        np.multiply(left, samples == y, out=part)
-        np.add(gradient, part, out=gradient)
-        np.subtract(left, part, out=left)
+        chosen = samples == y
+        chosen &= free
+        free ^= chosen
+        if stride < kernel:
+            np.multiply(ordered, chosen, out=part)
+            np.add(gradient, part, out=gradient)
+        else:  # each sample is in one window
+            np.multiply(ordered, chosen, out=gradient)
     return padded[..., padding : padding + height, padding : padding + width]
 
 
