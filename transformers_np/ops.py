@@ -22,7 +22,7 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from codec.convolution import col2im, im2col, output_size
 from transformers_np.workspace import empty
@@ -338,12 +338,8 @@ def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     dx, part = empty(dy.shape, dy.dtype), empty(dy.shape, dy.dtype)
     np.multiply(dy, normal, out=part)
     dw, db = _column_sums(part.reshape(-1, w.size)), _column_sums(dy.reshape(-1, w.size))
+    along, mean = ((rows.reshape(-1, w.size) @ (w * share)).reshape(scale.shape) for rows in (part, dy))
     np.multiply(dy, w, out=dx)
-    np.multiply(dx, normal, out=part)
-    along = _row_sums(part)
-    along *= share
-    mean = _row_sums(dx)
-    mean *= share
     np.multiply(normal, along, out=part)
     dx -= part
     dx -= mean
@@ -629,7 +625,12 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 
 
 def attention(
-    q: Array, k: Array, v: Array, mask: NDArray[np.bool_] | None = None, out: Array | None = None
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: NDArray[np.bool_] | None = None,
+    out: Array | None = None,
+    scale: float | None = None,
 ) -> tuple[Array, Cache]:
     """Compute softmax(q k^T / sqrt(d)) v (Vaswani et al., 2017).
 
@@ -642,6 +643,8 @@ def attention(
         Which keys each query may see. A query that may see none gets 0.
     out : (..., N, e) array, optional
         Where to put y.
+    scale : float, optional
+        What products of queries and keys are multiplied by, if not by 1 / sqrt(d).
 
     Returns
     -------
@@ -656,14 +659,15 @@ def attention(
     if mask is not None and (mask.dtype != bool or not _broadcasts(mask.shape, weights.shape)):
         raise ValueError(f"attention: mask of {mask.dtype} {mask.shape} for weights {weights.shape}; bool is allowed")
     np.matmul(q, k.swapaxes(-1, -2), out=weights)
-    scale = q.dtype.type(1 / math.sqrt(q.shape[-1]))
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     if mask is not None:
         np.copyto(weights, -np.inf, where=~mask)
     top = weights.max(axis=-1, keepdims=True)
     if mask is not None:
         top[np.isneginf(top)] = 0
     weights -= top
-    weights *= scale
+    if scale != 1:
+        weights *= q.dtype.type(scale)
     np.exp(weights, out=weights)
     total = _row_sums(weights)
     if mask is not None:
@@ -671,20 +675,25 @@ def attention(
     weights /= total
     y = empty((*q.shape[:-1], v.shape[-1]), q.dtype) if out is None else out
     np.matmul(weights, v, out=y)
-    return y, (weights, q, k, v, scale)
+    return y, (weights, q, k, v, y, scale)
 
 
 def attention_backward(dy: Array, cache: Cache, out: tuple[Array, Array, Array] | None = None) -> tuple[Array, ...]:
-    """Return dq, dk, dv, in `out` if it is given. What was masked has weight 0, and so no part in any of them."""
-    weights, q, k, v, scale = cache
+    """Return dq, dk, dv, in `out` if it is given. What was masked has weight 0, and so no part in any of them.
+
+    What the softmax takes back, the sum of a query's weights times their gradients, is also the product of y and dy:
+    d numbers in place of M (Dao et al., "FlashAttention", 2022).
+    """
+    weights, q, k, v, y, scale = cache
     dq, dk, dv = out or (empty(part.shape, dy.dtype) for part in (q, k, v))
     np.matmul(weights.swapaxes(-1, -2), dy, out=dv)
-    dscores, part = empty(weights.shape, dy.dtype), empty(weights.shape, dy.dtype)
+    dscores, part = empty(weights.shape, dy.dtype), _like(y)
     np.matmul(dy, v.swapaxes(-1, -2), out=dscores)
-    np.multiply(dscores, weights, out=part)
-    dscores -= _row_sums(part)
+    np.multiply(dy, y, out=part)
+    dscores -= part @ np.ones((y.shape[-1], 1), dy.dtype)
     dscores *= weights
-    dscores *= scale
+    if scale != 1:
+        dscores *= dy.dtype.type(scale)
     np.matmul(dscores, k, out=dq)
     np.matmul(dscores.swapaxes(-1, -2), q, out=dk)
     return dq, dk, dv
@@ -695,6 +704,13 @@ def _heads(x: Array, heads: int, parts: int) -> list[Array]:
     batch, tokens, width = x.shape
     split = x.reshape(batch, tokens, parts, heads, width // (parts * heads))
     return [split[:, :, part].swapaxes(1, 2) for part in range(parts)]
+
+
+def _query_scales(width: int, heads: int, dtype: DTypeLike) -> Array:
+    """Return the factors of queries, keys and values, (3 D,): 1 / sqrt(D / heads), 1 and 1."""
+    scales = np.ones(3 * width, dtype)
+    scales[:width] = 1 / math.sqrt(width // heads)
+    return scales
 
 
 def self_attention(
@@ -730,11 +746,13 @@ def self_attention(
         raise ValueError(f"self_attention: {heads} heads do not divide a width of {x.shape[-1]}")
     if x.ndim != 3 or len(qkv_w) != 3 * x.shape[2]:
         raise ValueError(f"self_attention: x {x.shape}, qkv_w {qkv_w.shape} do not go together")
-    qkv, qkv_cache = linear(x, qkv_w, qkv_b)  # (B, N, 3 D)
+    # Weights that make queries are fewer than scores: they are what is multiplied by 1 / sqrt(d).
+    scales = _query_scales(x.shape[2], heads, x.dtype)
+    qkv, qkv_cache = linear(x, qkv_w * scales[:, None], None if qkv_b is None else qkv_b * scales)  # (B, N, 3 D)
     # Heads stay where they are: products of matrices take views with strides.
     q, k, v = _heads(qkv, heads, 3)  # (B, heads, N, d)
     joined = empty(x.shape, x.dtype)
-    _, attention_cache = attention(q, k, v, mask, _heads(joined, heads, 1)[0])
+    _, attention_cache = attention(q, k, v, mask, _heads(joined, heads, 1)[0], scale=1)
     y, proj_cache = linear(joined, proj_w, proj_b)
     return y, (attention_cache[0], heads, qkv_cache, attention_cache, proj_cache)
 
@@ -747,6 +765,9 @@ def self_attention_backward(dy: Array, cache: Cache) -> tuple[Array, ...]:
     dq, dk, dv = _heads(dqkv, heads, 3)
     attention_backward(_heads(djoined, heads, 1)[0], attention_cache, (dq, dk, dv))
     dx, dqkv_w, dqkv_b = linear_backward(dqkv, qkv_cache)
+    scales = _query_scales(dy.shape[2], heads, dy.dtype)
+    dqkv_w *= scales[:, None]
+    dqkv_b *= scales
     return dx, dqkv_w, dqkv_b, dproj_w, dproj_b
 
 
