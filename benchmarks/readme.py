@@ -4,6 +4,7 @@
     tcodec rd akiyo.y4m foreman.y4m news.y4m parkjoy.y4m -j 2 -o benchmarks/results/clips
     tcodec rd kodak/ akiyo.y4m foreman.y4m news.y4m parkjoy.y4m --ablate -j 2 -o benchmarks/results/ablation
     tcodec speed kodak/ foreman.y4m -o benchmarks/results/speed
+    python -m benchmarks.training digits mnist:FOLDER -o benchmarks/results/training
     python -m benchmarks.readme
 
 Of these reports the JSON files and the pictures that README.md shows are kept with the code. A table stands between two
@@ -21,6 +22,8 @@ from typing import Any
 from benchmarks.ablation import tables
 from benchmarks.results import against, of_one
 from benchmarks.speed import speeds_table
+from benchmarks.training import accuracy_table
+from benchmarks.training_steps import steps_table
 
 __all__ = ["TABLES", "main", "rewrite"]
 
@@ -33,6 +36,8 @@ TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ablation": ("ablation/results.json", lambda document: tables(document["ablation"])),
     "speed of pictures": ("speed/speed.json", lambda document: speeds_table(document, "pictures")),
     "speed of clips": ("speed/speed.json", lambda document: speeds_table(document, "clips")),
+    "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),
+    "training steps": ("training/training.json", steps_table),
 }
 
 

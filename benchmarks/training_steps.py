@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from benchmarks import harness
 from transformers_np import ops
 from transformers_np.cnn import Cnn
 from transformers_np.optim import AdamW, flatten, gather
@@ -24,7 +25,7 @@ from transformers_np.recipes import Model
 from transformers_np.vit import Vit
 from transformers_np.workspace import Workspace
 
-__all__ = ["main", "ours", "theirs"]
+__all__ = ["main", "measure", "ours", "steps_table", "theirs"]
 
 BATCH = 64
 ROUNDS, STEPS = 9, 5
@@ -115,8 +116,11 @@ def _fastest(steps: dict[str, Step]) -> dict[str, float]:
     return found
 
 
-def main() -> int:
-    """Print a table."""
+def measure() -> dict[str, Any]:
+    """Return what `training.json` holds of steps: "batch", "pytorch" (its version or None), and "steps".
+
+    Each of these has "model", "ours" and, with PyTorch, "theirs": milliseconds.
+    """
     try:
         import torch  # noqa: PLC0415
     except ImportError:
@@ -124,7 +128,7 @@ def main() -> int:
     else:
         torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    print(f"milliseconds a step, batches of {BATCH}" + (f", PyTorch {torch.__version__}" if torch else ""))
+    found = []
     for name, model in MODELS.items():
         images = rng.random((BATCH, model.channels, model.size, model.size), np.float32)
         labels = rng.integers(0, 10, BATCH)
@@ -132,9 +136,24 @@ def main() -> int:
         if torch:
             steps["theirs"] = theirs(torch, model, images, labels)
         with threadpool_limits(1):
-            found = _fastest(steps)
-        beside = f"  PyTorch {found['theirs']:7.2f}  ratio {found['ours'] / found['theirs']:.2f}" if torch else ""
-        print(f"{name:32} {found['ours']:7.2f}{beside}", flush=True)
+            found.append({"model": name, **_fastest(steps)})
+    return {"batch": BATCH, "pytorch": torch and torch.__version__, "steps": found}
+
+
+def steps_table(measured: dict[str, Any]) -> str:
+    """Return a table of what `measure` found."""
+    header = ["a step with " + str(measured["batch"]) + " pictures", "ms"]
+    rows = [[each["model"], f"{each['ours']:.1f}"] for each in measured["steps"]]
+    if measured["pytorch"]:
+        header += [f"PyTorch {measured['pytorch'].partition('+')[0]}, ms", "ratio"]
+        for row, each in zip(rows, measured["steps"], strict=True):
+            row += [f"{each['theirs']:.1f}", f"{each['ours'] / each['theirs']:.2f}"]
+    return harness.table(header, rows)
+
+
+def main() -> int:
+    """Print a table."""
+    print(steps_table(measure()))
     return 0
 
 

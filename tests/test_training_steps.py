@@ -1,10 +1,11 @@
-"""Tests of `benchmarks.training_steps`, without PyTorch."""
+"""Tests of `benchmarks.training_steps` and `benchmarks.training`, without PyTorch."""
 
+import json
 import sys
 
 import numpy as np
 
-from benchmarks import training_steps
+from benchmarks import training, training_steps
 from benchmarks.training_steps import main, ours
 from transformers_np.cnn import Cnn
 
@@ -14,10 +15,36 @@ def test_without_pytorch_ours_are_timed_alone(monkeypatch, capsys):
     monkeypatch.setattr(training_steps, "ROUNDS", 1)
     monkeypatch.setattr(training_steps, "MODELS", {"a small one": Cnn(8, 1, 10, (2, 4), 8)})
     assert main() == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert "PyTorch" not in first + second
-    assert second.startswith("a small one")
-    assert float(second.split()[-1]) > 0
+    *_, row = capsys.readouterr().out.splitlines()
+    assert row.startswith("| a small one ")
+    assert float(row.split("|")[2]) > 0
+
+
+def test_ratios_are_ours_by_pytorchs():
+    steps = [{"model": "ViT", "ours": 12.06, "theirs": 10.0}, {"model": "CNN", "ours": 4.0, "theirs": 8.0}]
+    table = training_steps.steps_table({"batch": 8, "pytorch": "2.13.0+cpu", "steps": steps}).splitlines()
+    assert "PyTorch 2.13.0, ms" in table[0]
+    assert [cell.strip() for cell in table[2].split("|")[1:-1]] == ["ViT", "12.1", "10.0", "1.21"]
+    assert [cell.strip() for cell in table[3].split("|")[1:-1]] == ["CNN", "4.0", "8.0", "0.50"]
+
+
+def test_training_is_measured_and_kept(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(training_steps, "ROUNDS", 1)
+    monkeypatch.setattr(training_steps, "MODELS", {"a small one": Cnn(8, 1, 10, (2, 4), 8)})
+    monkeypatch.setattr(training, "MODELS", ("cnn",))
+    assert training.main(["digits", "--seeds", "2", "--epochs", "1", "-o", "kept"]) == 0
+    document = json.loads((tmp_path / "kept" / "training.json").read_text())
+    [run] = document["runs"]
+    assert (run["model"], run["data"], len(run["accuracy"])) == ("cnn", "digits", 2)
+    shares = [100 * share for share in run["accuracy"]]
+    said = capsys.readouterr().out
+    assert f"{sum(shares) / 2:.2f} % ({min(shares):.2f} to {max(shares):.2f})" in said
+    assert "| CNN, digits " in said
+    assert document["steps"][0]["model"] == "a small one"
+    assert document["pytorch"] is None
+    assert "cpu" in document["environment"]
 
 
 def test_a_step_changes_parameters(monkeypatch):

@@ -438,8 +438,8 @@ def gelu(x: Array, *, tanh: bool = False) -> tuple[Array, Cache]:
     flat = (x.reshape(-1), y.reshape(-1), slope.reshape(-1))
     density, spare = empty((CHUNK,), x.dtype), empty((CHUNK,), x.dtype)
     for first in range(0, x.size, CHUNK):
-        parts = [whole[first : first + CHUNK] for whole in flat]
-        _gelu(*parts, density[: parts[0].size], spare[: parts[0].size], tanh=tanh)
+        of_x, of_y, of_slope = (whole[first : first + CHUNK] for whole in flat)
+        _gelu(of_x, of_y, of_slope, density[: of_x.size], spare[: of_x.size], tanh=tanh)
     return y, (slope,)
 
 
