@@ -15,6 +15,7 @@ from PIL import __version__ as pillow_version
 import codec
 from benchmarks.codecs import NotInstalledError, PictureCodec, fingerprint
 from benchmarks.sources import Pixels
+from codec.baseline import RESTORED
 from codec.image import DEFAULT_PROFILE, DEFAULT_TUNE, optional_stages
 from codec.profiles import find_profile, profile_names
 
@@ -42,17 +43,20 @@ class Tcodec(PictureCodec):
         self, profile: str = DEFAULT_PROFILE, tune: str = DEFAULT_TUNE, without: Collection[str] = (), **options: Any
     ) -> None:
         self.options = {"profile": profile, "tune": tune, "without": frozenset(without), **options}
-        named = ["tcodec", profile, *([tune] if tune != DEFAULT_TUNE else []), *map(str, options.values())]
+        told = [f"{option}{value}" if isinstance(value, int) else str(value) for option, value in options.items()]
+        named = ["tcodec", profile, *([tune] if tune != DEFAULT_TUNE else []), *told]
         self.name = " without ".join(["-".join(named), *sorted(without)])
 
     @classmethod
     def variants(cls) -> Iterable[Tcodec]:
-        """Return each profile that is installed, tuned for each measure, the default first."""
-        return [
+        """Return each profile that is installed, tuned for each measure, the default first; then the restored one."""
+        variants = [
             cls(profile, tune)
             for profile in profile_names()
             for tune in sorted(find_profile(profile).TUNES, key=lambda tune: tune != DEFAULT_TUNE)
         ]
+        plain = [variant.options for variant in variants if variant.options["profile"] == "baseline"]
+        return [*variants, *(cls(**options, effort=RESTORED) for options in plain)]
 
     def ablated(self) -> dict[str, tuple[str, Tcodec]]:
         """Return each stage that can be left out: what there is without it, and the codec without it."""

@@ -171,7 +171,7 @@ def encode_image(
     profile : str
         Name of a profile: "main" for small files, "baseline" for JPEG's stages and speed, or another that is installed.
     effort : int, optional
-        In [1, 9]: how hard to try, time for size. The baseline profile has no choice.
+        In [1, 9]: how hard to try, time for size. The baseline profile has 1, its default, and 2, with restoration.
     tune : {"ms-ssim", "psnr"}
         What the quantiser is made for: what a person sees, or the mean square error.
     tables : {"jpeg", "flat", "sloped"}, optional

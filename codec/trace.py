@@ -49,8 +49,10 @@ class PlaneTrace:
         The same, dequantised.
     samples : (8 * rows, 8 * columns) float32 array
         After the inverse transform, centred on 0.
+    restored : (8 * rows, 8 * columns) float32 array
+        After restoration (`codec.restoration`); luma alone is restored, and of it such strips as say so.
     upsampled : float32 array
-        The samples at the picture's resolution: twice the sides for chroma with 4:2:0 sampling. The decoder itself
+        The same at the picture's resolution: twice the sides for chroma with 4:2:0 sampling. The decoder itself
         upsamples what chroma adds to R, G and B (`color.chroma_offsets`), which is the same but for rounding.
     bits : (rows, columns) int64 array
         Bits of each block: code words, signs and mantissas.
@@ -61,6 +63,7 @@ class PlaneTrace:
     levels: NDArray[np.int16]
     coefficients: NDArray[np.float32]
     samples: NDArray[np.float32]
+    restored: NDArray[np.float32]
     upsampled: NDArray[np.float32]
     bits: NDArray[np.int64]
 
@@ -136,8 +139,10 @@ def _trace_baseline(
     stages: Baseline, data: bytes, at: int, height: int, width: int, ledger: Ledger
 ) -> dict[str, PlaneTrace]:
     """Decode a strip of the baseline profile, and record all its bits; parameters are those of `trace_strip`."""
-    coded = stages.read_strip(data, at, height, width)
-    _record_strip(ledger, stages.groups, coded)
+    restored, coded = stages.read_strip(data, at, height, width)
+    if stages.restored:
+        ledger.record(FILE, "restoration", 8)
+    _record_strip(ledger, stages.groups, coded, at + stages.restored)
     traces = {}
     for group, inverse, of_group in zip(stages.groups, stages.inverses, coded, strict=True):
         for plane, name in enumerate(group.planes):
@@ -145,9 +150,12 @@ def _trace_baseline(
             levels = _square(zigzag.astype(np.int16))
             coefficients = _square(quantize.dequantize(zigzag.astype(np.int16), group.steps))
             samples = inverse(zigzag) / np.float32(inverse.unit)
-            upsampled = color.double(samples) if group.size == 16 else samples
+            final = samples
+            if restored and name == "Y":
+                final = stages.restore(zigzag)[1] / np.float32(inverse.unit)
+            upsampled = color.double(final) if group.size == 16 else final
             bits = _block_bits(of_group, plane)
-            traces[name] = PlaneTrace(*of_group.symbols(plane), levels, coefficients, samples, upsampled, bits)
+            traces[name] = PlaneTrace(*of_group.symbols(plane), levels, coefficients, samples, final, upsampled, bits)
     return traces
 
 
@@ -180,10 +188,10 @@ def _block_bits(coded: Coded, plane: int) -> NDArray[np.int64]:
     return (dc + np.add.reduceat(ac, starts)).reshape(coded.shape[1:])
 
 
-def _record_strip(ledger: Ledger, groups: Sequence[Group], coded: Sequence[Coded]) -> None:
-    """Record every bit of a strip's payload."""
+def _record_strip(ledger: Ledger, groups: Sequence[Group], coded: Sequence[Coded], at: int) -> None:
+    """Record every bit of a strip's levels, which begin at an index."""
     signs = mantissas = 0
-    counts = coded[0].dc.start - INDEX.size  # bytes before the first code word that are neither table nor entry point
+    counts = coded[0].dc.start - at  # bytes before the first code word that are neither table nor entry point
     for group, of_group in zip(groups, coded, strict=True):
         words = 0
         for plane, name in enumerate(group.planes):

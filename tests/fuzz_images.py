@@ -34,6 +34,7 @@ def intact_files() -> list[bytes]:
         encode_image(make_picture(21, 34, 4), **old, icc=b"a profile", exif=b"a camera"),
         encode_in_strips(make_picture(70, 40), 16, **old, exif=b"a camera"),
         encode_in_strips(make_picture(70, 200, 1), 16, 95, **old),
+        encode_in_strips(make_picture(45, 40, 4), 16, 30, **old, effort=2),
         extreme_levels(),
         encode_image(make_picture(1, 1, 1)),
         encode_image(make_picture(33, 40, 2), 95, tune="psnr"),
@@ -92,13 +93,14 @@ def _forge(rng: random.Random, chunks: list[tuple[bytes, bytes]]) -> None:
         strip = strip if rng.random() < 0.5 else spoil(rng, strip)
     else:
         assert isinstance(header.stages, Baseline)
-        strip = _swap_symbols(rng, header.stages.shapes(height, width), payload)
+        at = 4 + header.stages.restored
+        strip = payload[4:at] + _swap_symbols(rng, header.stages.shapes(height, width), payload[at:])
     chunks[place] = name, payload[:4] + strip
 
 
-def _swap_symbols(rng: random.Random, shapes: list[Shape], payload: bytes) -> bytes:
+def _swap_symbols(rng: random.Random, shapes: list[Shape], levels: bytes) -> bytes:
     """Swap and change symbols of a strip of the baseline profile; add as many signs and mantissas as they ask for."""
-    groups = decode_levels(payload, 4, shapes)
+    groups = decode_levels(levels, 0, shapes)
     streams = [symbols.copy() for group in groups for symbols in (group.dc_sizes, group.ac_symbols)]
     for _ in range(rng.choice([1, 2, 2, 5])):
         stream = rng.choice(streams)

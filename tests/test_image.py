@@ -288,7 +288,7 @@ def test_arrays_that_are_no_pictures(pixels, advice, profile):
         ({"tables": "jpeg"}, "the main profile has no choice of tables"),
         ({"profile": "baseline", "tune": "ssim"}, "unknown tune 'ssim'; known are psnr, ms-ssim"),
         ({"profile": "baseline", "tables": "annex-k"}, "unknown tables 'annex-k'; known are jpeg, flat, sloped"),
-        ({"profile": "baseline", "effort": 5}, "the baseline profile knows only one effort"),
+        ({"profile": "baseline", "effort": 5}, "effort 5; the baseline profile knows 1, fast, and 2, with restoration"),
         ({"profile": "main-line"}, "unknown profile 'main-line'; known are main, baseline"),
     ],
 )
@@ -303,7 +303,9 @@ def test_options_that_are_unknown_or_out_of_range(options, message):
 FIXED = struct.Struct(">IIBBBIB")
 
 
-def head(*, width=24, height=24, channels=1, depth=8, sampling=0, rows=24, name=b"baseline", parameters=b"\0\x1d\x4c"):
+def head(
+    *, width=24, height=24, channels=1, depth=8, sampling=0, rows=24, name=b"baseline", parameters=b"\0\x1d\x4c\0"
+):
     """Write the payload of a HEAD chunk by hand; the parameters are those of the JPEG tables at quality 75."""
     return FIXED.pack(width, height, channels, depth, sampling, rows, len(name)) + name + parameters
 
@@ -335,7 +337,9 @@ def test_the_header_by_hand_is_the_encoders(options, by_hand):
 
 quality_in_hundredths = st.integers(0, 10_000).map(lambda hundredths: hundredths / 100)
 kinds = st.sampled_from([(1, False), (2, False), (3, False), (3, True), (4, False), (4, True)])
-baselines = st.tuples(st.sampled_from(TABLES), quality_in_hundredths).map(lambda told: ("baseline", Baseline, told))
+baselines = st.tuples(st.sampled_from(TABLES), quality_in_hundredths, st.booleans()).map(
+    lambda told: ("baseline", Baseline, (*told[:2], 0.0, told[2]))
+)
 mains = st.tuples(st.integers(64, 65_535), st.sampled_from(["psnr", "ms-ssim"]), st.booleans()).map(
     lambda told: ("main", Main, told)
 )
@@ -394,9 +398,9 @@ def test_metadata_is_carried_along(metadata, profile):
         (head(name=b"later"), codec.UnsupportedError, "unknown profile 'later'"),
         (head()[:20], codec.UnsupportedError, "unknown profile"),
         (head(parameters=b""), codec.FormatError, "0 bytes of parameters"),
-        (head(parameters=b"\0\0\0\0"), codec.FormatError, "4 bytes of parameters"),
-        (head(parameters=b"\3\0\0"), codec.FormatError, "table 3"),
-        (head(parameters=b"\0\x27\x11"), codec.FormatError, "quality 100.01"),
+        (head(parameters=b"\0\0\0\0\0"), codec.FormatError, "5 bytes of parameters"),
+        (head(parameters=b"\3\0\0\0"), codec.FormatError, "table 3"),
+        (head(parameters=b"\0\x27\x11\0"), codec.FormatError, "quality 100.01"),
         (head(rows=0), codec.FormatError, "strips of 0 rows"),
         (head(rows=20), codec.FormatError, "strips of 20 rows and 24 columns; rows must be multiples of 8"),
         (
@@ -406,6 +410,7 @@ def test_metadata_is_carried_along(metadata, profile):
         ),
         (head(rows=2**32 - 8), codec.FormatError, f"at most {1 << 22} pixels"),
         (head(width=(1 << 18) + 1, rows=16), codec.FormatError, "at most"),
+        (head(parameters=b"\0\0\0\2"), codec.FormatError, "restoration 2"),
         (main_head(parameters=b""), codec.FormatError, "0 bytes of parameters; the main profile has 4"),
         (main_head(parameters=b"\3\0\1\0\0"), codec.FormatError, "5 bytes of parameters"),
         (main_head(parameters=b"\x00\x3f\1\0"), codec.FormatError, "step 63, tune 1, flags 0 are not in the main"),

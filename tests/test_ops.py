@@ -146,7 +146,7 @@ def test_gradients_are_differences(name):
 def test_every_operator_has_a_case():
     pairs = {name.removesuffix("_backward") for name in ops.__all__ if name.endswith("_backward")}
     assert {name for name in pairs for case in ALL if case == name or case.startswith(f"{name}_")} == pairs
-    others = {"attention_plain", "conv2d_backward_first"}
+    others = {"attention_plain", "conv2d_backward_first", "linear_backward_first"}
     assert set(ops.__all__) == pairs | {f"{name}_backward" for name in pairs} | others
 
 
@@ -156,6 +156,11 @@ def test_a_first_layer_has_the_gradients_of_any_other():
     y, cache = ops.conv2d(x, w, b, stride=2, padding=1, groups=2)
     dy = rng.standard_normal(y.shape)
     for first, other in zip(ops.conv2d_backward_first(dy, cache), ops.conv2d_backward(dy, cache)[1:], strict=True):
+        assert np.array_equal(first, other)
+    x, w, b = (rng.standard_normal(shape) for shape in ((2, 3, 5), (4, 5), (4,)))
+    y, cache = ops.linear(x, w, b)
+    dy = rng.standard_normal(y.shape)
+    for first, other in zip(ops.linear_backward_first(dy, cache), ops.linear_backward(dy, cache)[1:], strict=True):
         assert np.array_equal(first, other)
 
 

@@ -18,7 +18,8 @@ from tests.pictures import make_picture
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-CODECS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr", "jpeg-progressive"]
+OURS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr"]
+CODECS = [*OURS, "tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2", "jpeg-progressive"]
 MINUS = "\N{MINUS SIGN}"
 
 pytestmark = pytest.mark.skipif(

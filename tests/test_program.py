@@ -189,7 +189,7 @@ def test_a_target_out_of_reach_is_an_error(tcodec, folder):
 
 @pytest.mark.parametrize(
     ("profile", "stages"),
-    [("main", "step 1229, tune ms-ssim, lapped True"), ("baseline", "tables sloped, quality 60")],
+    [("main", "step 1229, tune ms-ssim, lapped True"), ("baseline", "tables sloped, quality 60, restored False")],
 )
 def test_one_line_says_what_was_done(tcodec, folder, profile, stages):
     save("x.png", RGB)
@@ -205,7 +205,7 @@ def test_one_line_says_what_was_done(tcodec, folder, profile, stages):
     ("arguments", "message"),
     [
         (["--tables", "flat"], "the main profile has no choice of tables"),
-        (["--profile", "baseline", "-e", "5"], "the baseline profile knows only one effort"),
+        (["--profile", "baseline", "-e", "5"], "effort 5; the baseline profile knows 1, fast, and 2, with restoration"),
     ],
 )
 def test_an_option_of_another_profile_is_an_error(tcodec, folder, arguments, message):
@@ -497,7 +497,7 @@ def no_pixels(monkeypatch):
 
 PARAMETERS = {
     "main": {"step": 18 * 64, "tune": "psnr", "lapped": True},
-    "baseline": {"tables": "flat", "quality": 62.5},
+    "baseline": {"tables": "flat", "quality": 62.5, "restored": False},
 }
 
 

@@ -23,6 +23,7 @@ from tests.pictures import make_picture
 from tests.program import COMMAND, ENVIRONMENT, call, process
 
 OURS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr"]
+OURS += ["tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2"]
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +106,11 @@ def test_matrices_and_tables_say_the_same(report):
     rates = results["bd_rates"]["pictures"]["psnr-rgb"]
     assert rates["codecs"] == [*OURS, "jpeg-progressive"]
     assert set(rates["sources"]) == {"one", "two"}
-    both = [matrix[0][4] for matrix in rates["sources"].values()]
-    assert rates["mean"][0][4] == pytest.approx(sum(both) / 2, rel=1e-4)
+    both = [matrix[0][len(OURS)] for matrix in rates["sources"].values()]
+    assert rates["mean"][0][len(OURS)] == pytest.approx(sum(both) / 2, rel=1e-4)
     table = (report / "results.md").read_text()
     row = next(line for line in table.splitlines() if line.startswith("| tcodec-baseline-psnr"))
-    assert f"{rates['mean'][3][4]:+.1f} %" in row.split("|")[2]
+    assert f"{rates['mean'][3][len(OURS)]:+.1f} %" in row.split("|")[2]
 
 
 def test_csv_has_all_rows_and_pictures_are_drawn(report):
@@ -329,6 +330,8 @@ def test_ablation_finds_every_stage_of_pictures_and_clips(tcodec, folder, tmp_pa
     assert {each["codec"]: [stage["without"] for stage in each["stages"]] for each in results["ablation"]} == {
         "tcodec-main": list(optional_stages("main")),
         "tcodec-baseline-psnr": list(optional_stages("baseline")),
+        "tcodec-baseline-effort2": list(optional_stages("baseline")),
+        "tcodec-baseline-psnr-effort2": list(optional_stages("baseline")),
         "tcodec": list(STAGES),
     }
     rates = results["bd_rates"]["pictures"]["psnr-rgb"]

@@ -52,6 +52,7 @@ __all__ = [
     "layer_norm_backward",
     "linear",
     "linear_backward",
+    "linear_backward_first",
     "max_pool2d",
     "max_pool2d_backward",
     "relu",
@@ -112,12 +113,18 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Cache]:
 def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dw, db; the last is there whether or not there is a b."""
     rows, w, shape = cache
-    dy = dy.reshape(-1, len(w))  # (R, out)
     dx = _like(rows)
-    np.matmul(dy, w, out=dx)
+    np.matmul(dy.reshape(-1, len(w)), w, out=dx)
+    return dx.reshape(shape), *linear_backward_first(dy, cache)
+
+
+def linear_backward_first(dy: Array, cache: Cache) -> tuple[Array, Array]:
+    """Return dw and db only: nobody asks for the gradient of what a first layer sees."""
+    rows, w, _ = cache
+    dy = dy.reshape(-1, len(w))  # (R, out)
     dw = empty(w.shape, dy.dtype)
     np.matmul(dy.T, rows, out=dw)
-    return dx.reshape(shape), dw, _column_sums(dy)
+    return dw, _column_sums(dy)
 
 
 # Convolution and pooling ------------------------------------------------------------------------------------

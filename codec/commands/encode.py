@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import CodecError
-from codec.baseline import TABLES
+from codec.baseline import FAST, RESTORED, TABLES
 from codec.clips import DEFAULT_RATE
 from codec.commands import batch, streams
 from codec.commands.info import as_words, parameters
@@ -117,8 +117,8 @@ def _add_options_of_pictures(group: Any) -> None:
         choices=EFFORTS,
         default=argparse.SUPPRESS,
         metavar="N",
-        help=f"{EFFORTS[0]} to {EFFORTS[-1]}: how hard to try, time for size; not for the baseline profile "
-        f"(default: {DEFAULT_EFFORT})",
+        help=f"{EFFORTS[0]} to {EFFORTS[-1]}: how hard to try, time for size (default: {DEFAULT_EFFORT}); the "
+        f"baseline profile has {FAST}, its default, and {RESTORED}, with restoration",
     )
     group.add_argument(
         "--tune",

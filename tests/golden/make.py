@@ -58,7 +58,10 @@ def golden_files() -> dict[str, bytes]:
         "one_pixel": baseline(np.array([[[200, 30, 60]]], np.uint8), 100),
         "noise_finest": baseline(noise, 100, yuv="444", tables="jpeg"),
         "noise_coarsest": baseline(noise, 0, tune="psnr"),
+        "rgb_420_restored_strips": encode_in_strips(make_picture(90, 75), 32, 30, profile="baseline", effort=2),
+        "gray_jpeg_restored": baseline(make_picture(50, 61, 1), 20, tables="jpeg", effort=2),
         "levels_beyond_float32": extreme_levels(),
+        "levels_beyond_float32_restored": extreme_levels(restored=True),
         "main_gray": encode_image(make_picture(70, 93, 1), 75),
         "main_gray_alpha_psnr": encode_image(make_picture(50, 41, 2), 60, tune="psnr"),
         "main_rgb_420_odd": encode_image(make_picture(91, 67), 75),
@@ -81,13 +84,13 @@ def star() -> NDArray[np.uint8]:
     return sky
 
 
-def extreme_levels() -> bytes:
+def extreme_levels(*, restored: bool = False) -> bytes:
     """Return a file that no picture gives: the largest levels at the coarsest steps, far outside 8 bits."""
-    stages = Baseline(3, True, "sloped", 0)
+    stages = Baseline(3, True, "sloped", 0, restored=restored)
     header = Header(32, 32, 3, True, 32, "baseline", stages)
     rng = np.random.default_rng(3)
     levels = [rng.integers(-2047, 2048, (*shape, 64)).astype(np.int16) for shape in stages.shapes(32, 32)]
-    return put_together([(b"HEAD", header.to_bytes()), (b"STRP", bytes(4) + encode_levels(levels))])
+    return put_together([(b"HEAD", header.to_bytes()), (b"STRP", bytes(4) + b"\1" * restored + encode_levels(levels))])
 
 
 def made_up_levels() -> bytes:
