@@ -18,18 +18,18 @@ __all__ = [
 ]
 
 ERRORS = {np.float64: 1e-9, np.float32: 1e-5}  # that are allowed against PyTorch's float64
-TENSORS = Path(__file__).parent / "golden/torch_tensors.npz"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @cache
-def _tensors():
-    with np.load(TENSORS) as file:
-        return dict(file)
+def _tensors(file):
+    with np.load(GOLDEN / f"{file}.npz") as arrays:
+        return dict(arrays)
 
 
-def golden(case, dtype=np.float64):
-    """Return copies of the arrays that `golden/torch_tensors.py` made for a case, by name; floats of the given type."""
-    found = {name.removeprefix(f"{case}/"): a for name, a in _tensors().items() if name.startswith(f"{case}/")}
+def golden(case, dtype=np.float64, file="torch_tensors"):
+    """Return copies of the arrays that `golden/{file}.py` made for a case, by name; floats of the given type."""
+    found = {name.removeprefix(f"{case}/"): a for name, a in _tensors(file).items() if name.startswith(f"{case}/")}
     assert found, case
     return {name: a.astype(dtype if a.dtype == np.float64 else a.dtype) for name, a in found.items()}
 
