@@ -116,7 +116,7 @@ CLASSES: dict[Kind, type[AnyCodec]] = {PICTURES: PictureCodec, CLIPS: VideoCodec
 
 def known(kind: Kind) -> dict[str, AnyCodec]:
     """Return all codecs of a kind by their names: ours first, then in the order in which they were defined."""
-    for module in ("benchmarks.picture_codecs", "benchmarks.video_codecs"):
+    for module in ("benchmarks.picture_codecs", "benchmarks.masking", "benchmarks.video_codecs"):
         importlib.import_module(module)
     found = [codec for each in _concrete(CLASSES[kind]) for codec in each.variants()]
     return {codec.name: codec for codec in sorted(found, key=lambda codec: not is_ours(codec.name))}

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -39,6 +38,7 @@ from codec.contexts import DIAGONALS, ESCAPE, LAST, Surroundings, Weights, slope
 from codec.files import PICTURES, read_picture
 from codec.lapped import Lapping
 from codec.main import EFFORTS, TRIES_SIZES, Main
+from codec.origin import corpus_hash
 from codec.scan import ZIGZAG
 from codec.strip_encoder import DEADZONE, Wanted
 from codec.trained import EARLIER, KINDS, LARGEST_WEIGHT, TUNES, UNIT, PlaneModel, Trained, to_arrays, weight_shapes
@@ -447,7 +447,7 @@ def main() -> None:
         tables = train(list(photos.values()), args.seed)
     except ValueError as error:
         parser.error(str(error))
-    corpus = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in photos)).hexdigest()
+    corpus = corpus_hash(photos)
     options = f"--seed {args.seed}" + (f" --leave-out {' '.join(args.leave_out)}" if args.leave_out else "")
     origin = {
         "command": f"python -m benchmarks.train_main {args.photos.name}/ -o {args.output.name} {options}",

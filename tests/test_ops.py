@@ -146,7 +146,7 @@ def test_gradients_are_differences(name):
 def test_every_operator_has_a_case():
     pairs = {name.removesuffix("_backward") for name in ops.__all__ if name.endswith("_backward")}
     assert {name for name in pairs for case in ALL if case == name or case.startswith(f"{name}_")} == pairs
-    others = {"attention_plain", "conv2d_backward_first", "linear_backward_first"}
+    others = {"attention_plain", "conv2d_backward_first", "linear_backward_first", "split_heads"}
     assert set(ops.__all__) == pairs | {f"{name}_backward" for name in pairs} | others
 
 
@@ -416,6 +416,22 @@ def test_self_attention_is_the_plain_one_head_by_head(name):
         expected = np.concatenate(joined, axis=1) @ case["proj_w"].T + case["proj_b"]
         y, _ = self_attention(**{key: value for key, value in case.items() if key not in ("y", "dy") and key[0] != "d"})
         assert_close(y[number], expected, 1e-12)
+
+
+@pytest.mark.parametrize("mask", [None, np.tri(5, 7, dtype=bool)])
+def test_a_bias_is_added_to_scores(mask):
+    q, k, v, bias = random(2, 5, 4), random(2, 7, 4, seed=1), random(2, 7, 6, seed=2), random(2, 5, 7, seed=3)
+    dy = random(2, 5, 6, seed=4)
+    y, cache = ops.attention(q, k, v, mask, bias=bias)
+    scores = q @ k.swapaxes(1, 2) / 2 + bias
+    weights = np.exp(scores) * (True if mask is None else mask)
+    assert_close(y, weights / weights.sum(axis=-1, keepdims=True) @ v, 1e-12)
+    gradients = ops.attention_backward(dy, cache)
+    for array, gradient in zip((q, k, v, bias), gradients, strict=True):
+        expected = numeric_gradient(lambda: np.vdot(ops.attention(q, k, v, mask, bias=bias)[0], dy), array)
+        assert_close(gradient, expected, 1e-6)
+    with pytest.raises(ValueError, match=re.escape("bias (5, 7) for weights (2, 5, 7)")):
+        ops.attention(q, k, v, bias=bias[0])
 
 
 def test_weights_of_attention():

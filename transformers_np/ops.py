@@ -61,6 +61,7 @@ __all__ = [
     "self_attention_backward",
     "softmax",
     "softmax_backward",
+    "split_heads",
 ]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -638,8 +639,9 @@ def attention(
     mask: NDArray[np.bool_] | None = None,
     out: Array | None = None,
     scale: float | None = None,
+    bias: Array | None = None,
 ) -> tuple[Array, Cache]:
-    """Compute softmax(q k^T / sqrt(d)) v (Vaswani et al., 2017).
+    """Compute softmax(q k^T / sqrt(d) + bias) v (Vaswani et al., 2017).
 
     Parameters
     ----------
@@ -652,6 +654,8 @@ def attention(
         Where to put y.
     scale : float, optional
         What products of queries and keys are multiplied by, if not by 1 / sqrt(d).
+    bias : (..., N, M) array, optional
+        What is added to scores: usually a number for each distance.
 
     Returns
     -------
@@ -665,16 +669,20 @@ def attention(
     weights = empty((*q.shape[:-1], keys), q.dtype)
     if mask is not None and (mask.dtype != bool or not _broadcasts(mask.shape, weights.shape)):
         raise ValueError(f"attention: mask of {mask.dtype} {mask.shape} for weights {weights.shape}; bool is allowed")
+    if bias is not None and bias.shape != weights.shape:
+        raise ValueError(f"attention: bias {bias.shape} for weights {weights.shape}")
     np.matmul(q, k.swapaxes(-1, -2), out=weights)
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    if scale != 1:
+        weights *= q.dtype.type(scale)
+    if bias is not None:
+        weights += bias
     if mask is not None:
         np.copyto(weights, -np.inf, where=~mask)
     top = weights.max(axis=-1, keepdims=True)
     if mask is not None:
         top[np.isneginf(top)] = 0
     weights -= top
-    if scale != 1:
-        weights *= q.dtype.type(scale)
     np.exp(weights, out=weights)
     total = _row_sums(weights)
     if mask is not None:
@@ -682,16 +690,17 @@ def attention(
     weights /= total
     y = empty((*q.shape[:-1], v.shape[-1]), q.dtype) if out is None else out
     np.matmul(weights, v, out=y)
-    return y, (weights, q, k, v, y, scale)
+    return y, (weights, q, k, v, y, scale, bias is not None)
 
 
 def attention_backward(dy: Array, cache: Cache, out: tuple[Array, Array, Array] | None = None) -> tuple[Array, ...]:
-    """Return dq, dk, dv, in `out` if it is given. What was masked has weight 0, and so no part in any of them.
+    """Return dq, dk, dv, in `out` if it is given, and dbias if there was a bias.
 
-    What the softmax takes back, the sum of a query's weights times their gradients, is also the product of y and dy:
-    d numbers in place of M (Dao et al., "FlashAttention", 2022).
+    What was masked has weight 0, and so no part in any of them. What the softmax takes back, the sum of a query's
+    weights times their gradients, is also the product of y and dy: d numbers in place of M (Dao et al.,
+    "FlashAttention", 2022).
     """
-    weights, q, k, v, y, scale = cache
+    weights, q, k, v, y, scale, biased = cache
     dq, dk, dv = out or (empty(part.shape, dy.dtype) for part in (q, k, v))
     np.matmul(weights.swapaxes(-1, -2), dy, out=dv)
     dscores, part = empty(weights.shape, dy.dtype), _like(y)
@@ -699,14 +708,15 @@ def attention_backward(dy: Array, cache: Cache, out: tuple[Array, Array, Array] 
     np.multiply(dy, y, out=part)
     dscores -= part @ np.ones((y.shape[-1], 1), dy.dtype)
     dscores *= weights
-    if scale != 1:
-        dscores *= dy.dtype.type(scale)
     np.matmul(dscores, k, out=dq)
     np.matmul(dscores.swapaxes(-1, -2), q, out=dk)
-    return dq, dk, dv
+    if scale != 1:
+        dq *= dy.dtype.type(scale)
+        dk *= dy.dtype.type(scale)
+    return (dq, dk, dv, dscores) if biased else (dq, dk, dv)
 
 
-def _heads(x: Array, heads: int, parts: int) -> list[Array]:
+def split_heads(x: Array, heads: int, parts: int) -> list[Array]:
     """View (B, N, parts * D) as the heads of each part: (B, heads, N, D / heads)."""
     batch, tokens, width = x.shape
     split = x.reshape(batch, tokens, parts, heads, width // (parts * heads))
@@ -757,9 +767,9 @@ def self_attention(
     scales = _query_scales(x.shape[2], heads, x.dtype)
     qkv, qkv_cache = linear(x, qkv_w * scales[:, None], None if qkv_b is None else qkv_b * scales)  # (B, N, 3 D)
     # Heads stay where they are: products of matrices take views with strides.
-    q, k, v = _heads(qkv, heads, 3)  # (B, heads, N, d)
+    q, k, v = split_heads(qkv, heads, 3)  # (B, heads, N, d)
     joined = empty(x.shape, x.dtype)
-    _, attention_cache = attention(q, k, v, mask, _heads(joined, heads, 1)[0], scale=1)
+    _, attention_cache = attention(q, k, v, mask, split_heads(joined, heads, 1)[0], scale=1)
     y, proj_cache = linear(joined, proj_w, proj_b)
     return y, (attention_cache[0], heads, qkv_cache, attention_cache, proj_cache)
 
@@ -769,8 +779,8 @@ def self_attention_backward(dy: Array, cache: Cache) -> tuple[Array, ...]:
     _, heads, qkv_cache, attention_cache, proj_cache = cache
     djoined, dproj_w, dproj_b = linear_backward(dy, proj_cache)
     dqkv = empty((*dy.shape[:-1], 3 * dy.shape[-1]), dy.dtype)
-    dq, dk, dv = _heads(dqkv, heads, 3)
-    attention_backward(_heads(djoined, heads, 1)[0], attention_cache, (dq, dk, dv))
+    dq, dk, dv = split_heads(dqkv, heads, 3)
+    attention_backward(split_heads(djoined, heads, 1)[0], attention_cache, (dq, dk, dv))
     dx, dqkv_w, dqkv_b = linear_backward(dqkv, qkv_cache)
     scales = _query_scales(dy.shape[2], heads, dy.dtype)
     dqkv_w *= scales[:, None]

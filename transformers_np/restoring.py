@@ -14,7 +14,6 @@ a power of two, the finest with which no sum can leave what float32 adds exactly
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from bitstreams.errors import CodecError, FormatError
 from codec import blocks, color, dct, restoration
 from codec.baseline import Baseline
 from codec.files import PICTURES, read_picture
+from codec.origin import corpus_hash
 from codec.restoration import (
     ACTIVATION_LIMIT,
     ACTIVATION_UNIT,
@@ -320,12 +320,11 @@ def train_restore(
     start, rng = time.perf_counter(), np.random.default_rng(seed)
     examples = make_examples(lumas, rng, recipe.codings)
     parameters, losses = fit(examples, Restorer(recipe.hidden), recipe.steps, rng, quiet=quiet)
-    corpus = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()
     origin = {
         "command": f"tcodec train restore --data {folder.name}/ --seed {seed} -o {output.name}",
         "seed": seed,
         "photos": len(paths),
-        "corpus": corpus,  # SHA-256 of the photographs' hashes, in the order of their names
+        "corpus": corpus_hash(paths),  # SHA-256 of the photographs' hashes, in the order of their names
     }
     network = quantise(parameters, origin)
     with output.open("wb") as file:

@@ -1,0 +1,168 @@
+"""Masking as rate: send some tokens of a picture, and have the others imagined.
+
+A codec whose quantiser is a mask. The tokens that a random mask shows are put side by side, and coded as a picture of
+their own by a profile of the codec; a seed of 32 bits tells the decoder where they belong. What is hidden costs
+nothing, and is filled in by the masked autoencoder of `tcodec mask`, or by the Laplace fill alone, which is its
+control. So omission stands on the axes of `tcodec rd` beside quantisation, with the bytes of files that are decoded:
+
+    tcodec rd kodak/ --against jpeg,masked
+
+The scale of qualities is the share of tokens that are sent, in percent. A file is
+
+    height, width   2 bytes each, little-endian
+    sent            1 byte: percent
+    seed            4 bytes, if it is not all
+    tokens          a .tjpg file
+
+**It loses**, at all rates and by much, and that is worth knowing. A coder of blocks predicts each from its neighbours,
+and pays only for what is new in it; a mask tears neighbours apart, so that tokens that are sent cost more each, and
+then leaves to a guess what a few bits would have told. Coarse steps everywhere beat fine steps here and there.
+
+    python -m benchmarks.masking kodak/
+
+prints how well each method fills in, picture by picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import struct
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+import codec
+from benchmarks.codecs import PictureCodec, fingerprint
+from benchmarks.sources import Pixels
+from codec import blocks, color
+from codec.files import PICTURES, read_picture
+from transformers_np.fills import laplace_fill
+from transformers_np.inpainting_training import hidden_pixels, load_inpainter
+from transformers_np.mask_report import fill_in, mask_picture
+from transformers_np.masking import random_mask
+
+__all__ = ["Masked"]
+
+SIDE = 8
+SEED = 0
+HEAD = struct.Struct("<HHB")
+METHODS = ("mae", "laplace", "bilinear", "nearest", "mean")
+
+
+@cache
+def _network() -> tuple[Any, Any]:
+    model, parameters, _ = load_inpainter()
+    return model, parameters
+
+
+class Masked(PictureCodec):
+    """Tokens by a profile of the codec, and a guess at all others.
+
+    Parameters
+    ----------
+    profile : str
+        Of the codec, for tokens that are sent.
+    quality : int
+        At which they are.
+    network : bool
+        Whether the masked autoencoder guesses, or the Laplace fill.
+    """
+
+    name = "masked"
+    ladder = (5, 10, 25, 50, 75, 100)
+
+    def __init__(self, profile: str = "main", quality: int = 40, network: bool = True) -> None:
+        self.profile, self.quality, self.network = profile, quality, network
+        self.name = f"masked-{'mae' if network else 'laplace'}-{profile}-{quality}"
+
+    @classmethod
+    def variants(cls) -> Iterable[Masked]:
+        """Return two qualities of sent tokens, with the network and without."""
+        return [cls("main", quality, network) for quality in (15, 60) for network in (True, False)]
+
+    def version(self) -> str:
+        return fingerprint("bitstreams", "codec", "transformers_np")
+
+    def encode(self, frames: Pixels, quality: float) -> bytes:
+        sent = round(quality)
+        height, width = frames.shape[:2]
+        hidden = _hidden(height, width, sent, SEED)
+        tokens = blocks.split(blocks.pad(frames, SIDE), SIDE)[:, :, 0, 0][~hidden]  # (sent, 8, 8[, 3])
+        rows, columns = _packed(len(tokens))
+        empty = np.repeat(tokens[-1:], rows * columns - len(tokens), axis=0)
+        grid = np.concatenate([tokens, empty]).reshape(rows, columns, 1, 1, *tokens.shape[1:])
+        inner = codec.encode_image(blocks.merge(grid), self.quality, yuv="420", profile=self.profile, tune="psnr")
+        seed = b"" if sent == 100 else struct.pack("<I", SEED)
+        return HEAD.pack(height, width, sent) + seed + inner
+
+    def decode(self, data: bytes) -> Pixels:
+        height, width, sent = HEAD.unpack_from(data)
+        seed, begin = (0, HEAD.size) if sent == 100 else (struct.unpack_from("<I", data, HEAD.size)[0], HEAD.size + 4)
+        hidden = _hidden(height, width, sent, seed)
+        grid = blocks.split(codec.decode_image(data[begin:]), SIDE)
+        tokens = grid.reshape(-1, *grid.shape[4:])
+        found = np.zeros((*hidden.shape, 1, 1, *tokens.shape[1:]), np.uint8)
+        found[~hidden, 0, 0] = tokens[: (~hidden).sum()]
+        picture = blocks.merge(found)
+        return (self._fill(picture, hidden) if hidden.any() else picture)[:height, :width]
+
+    def _fill(self, picture: Pixels, hidden: NDArray[np.bool_]) -> Pixels:
+        inside = hidden_pixels(hidden)
+        if picture.ndim == 3:
+            y, *chroma = color.luma_chroma(picture)
+            planes = [y + np.float32(color.CENTRE), *chroma]
+        else:
+            planes = [picture.astype(np.float32)]
+        if self.network:
+            y, _, *chroma = fill_in(planes, hidden, *_network())
+        else:
+            y, *chroma = laplace_fill(np.stack(planes), inside)
+        filled = color.ycbcr_to_rgb(y - np.float32(color.CENTRE), *chroma) if chroma else y.round().astype(np.uint8)
+        filled[~inside] = picture[~inside]
+        return filled
+
+
+def _hidden(height: int, width: int, sent: int, seed: int) -> NDArray[np.bool_]:
+    """Return which tokens are not sent."""
+    rows, columns = -(-height // SIDE), -(-width // SIDE)
+    if sent == 100:
+        return np.zeros((rows, columns), bool)
+    return random_mask(np.random.default_rng(seed), rows, columns, 1 - sent / 100)
+
+
+def _packed(tokens: int) -> tuple[int, int]:
+    """Return rows and columns of a picture of so many tokens."""
+    columns = max(round(tokens**0.5), 1)
+    return -(-tokens // columns), columns
+
+
+def main() -> None:
+    """Print how well each method fills in the pictures of a folder."""
+    parser = argparse.ArgumentParser(description="Compare the masked autoencoder with interpolation, on a folder.")
+    parser.add_argument("pictures", type=Path, help="a folder of pictures")
+    parser.add_argument(
+        "--ratio", type=float, default=0.75, help="share of tokens that is hidden (default: %(default)s)"
+    )
+    parser.add_argument("--pattern", default="random", help="random, grid or block (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the mask (default: %(default)s)")
+    args = parser.parse_args()
+    paths = sorted(path for path in args.pictures.iterdir() if path.suffix.lower() in PICTURES)
+    print("PSNR of luma on hidden pixels, dB" + "".join(f"{name:>10}" for name in METHODS) + "   seconds of processor")
+    rows = []
+    with threadpool_limits(1):
+        for path in paths:
+            start = time.process_time()
+            psnr = mask_picture(read_picture(path).pixels, args.ratio, args.pattern, args.seed, *_network()).psnr
+            rows.append([*(psnr[name] for name in METHODS), time.process_time() - start])
+            print(f"{path.name:33}" + "".join(f"{value:10.2f}" for value in rows[-1]), flush=True)
+    print(f"{'mean':33}" + "".join(f"{value:10.2f}" for value in np.mean(rows, axis=0)))
+
+
+if __name__ == "__main__":
+    main()

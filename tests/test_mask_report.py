@@ -1,0 +1,124 @@
+"""Tests of `tcodec mask`: pictures of all kinds, what is printed and drawn, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from codec import color
+from codec.files import write_picture
+from codec.program import main
+from tests.pictures import make_picture
+from tests.program import call, files
+from transformers_np import commands
+from transformers_np.inpainting_training import hidden_pixels, load_inpainter
+from transformers_np.mask_report import mask_picture
+from transformers_np.masking import PATTERNS
+
+WRITTEN = ["attention.png", "error.png", "original.png", "reconstruction.png", "sheet.png", "visible.png"]
+METHODS = ["mae", "laplace", "bilinear", "nearest", "mean"]
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def test_pictures_are_written_and_numbers_are_true(tmp_path, capsysbinary):
+    write_picture(tmp_path / "a.png", make_picture(75, 100))
+    options = ["--ratio", "0.6", "--pattern", "grid", "--seed", "5", "-o", tmp_path / "out", "--json"]
+    status, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", *options)
+    assert status == 0
+    found = json.loads(out)
+    assert list(found) == ["ratio", "seed", "psnr_masked", "seconds"]
+    assert (found["ratio"], found["seed"]) == (0.6, 5)
+    assert list(found["psnr_masked"]) == METHODS
+    assert 0 < found["seconds"] < 60
+    assert files(tmp_path / "out") == WRITTEN
+    original, visible, reconstruction, error = (
+        read(tmp_path / "out" / f"{name}.png") for name in ("original", "visible", "reconstruction", "error")
+    )
+    hidden = hidden_pixels(PATTERNS["grid"](np.random.default_rng(5), 10, 13, 0.6))[:75, :100]
+    assert np.array_equal(original, make_picture(75, 100))
+    assert np.array_equal(visible[~hidden], original[~hidden])
+    assert (visible[hidden] == 128).all()
+    assert np.array_equal(reconstruction[~hidden], original[~hidden])
+    difference = color.luma_chroma(original)[0] - color.luma_chroma(reconstruction)[0]
+    assert np.abs(error - np.minimum(4 * np.abs(difference), 255)).max() <= 0.51
+    # The file has rounded pixels, and colours that may have been cut off.
+    psnr = 10 * np.log10(255**2 / np.square(difference[hidden]).mean())
+    assert psnr == pytest.approx(found["psnr_masked"]["mae"], abs=0.1)
+    for name in ("sheet", "attention"):
+        assert read(tmp_path / "out" / f"{name}.png")[..., :3].std() > 10  # something is drawn
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 3), (9, 1, 1), (33, 65, 1)])
+def test_small_pictures_gray_and_in_colour(shape, tmp_path, capsysbinary):
+    pixels = make_picture(*shape)
+    write_picture(tmp_path / "a.png", pixels)
+    status, out, err = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out")
+    assert (status, err) == (0, [])
+    assert [line.split()[0] for line in out.decode().splitlines()[:5]] == METHODS
+    assert files(tmp_path / "out") == WRITTEN
+    assert read(tmp_path / "out/reconstruction.png").shape == pixels.shape
+
+
+def test_methods_are_compared_on_hidden_pixels_of_the_picture_alone():
+    # All of the picture is black but for the padding's last column, which a mean over padding would count.
+    pixels = np.zeros((16, 17), np.uint8)
+    pixels[:, 16] = 255
+    model, parameters, _ = load_inpainter()
+    for seed in range(5):
+        masked = mask_picture(pixels, 0.5, "random", seed, model, parameters)
+        filled = masked.filled[:16, :17][masked.pixels]
+        error = np.square(filled - pixels[masked.pixels]).mean()
+        assert masked.psnr["laplace"] == pytest.approx(10 * np.log10(255**2 / error) if error else np.inf)
+
+
+def test_what_is_hidden_has_no_influence():
+    pixels = make_picture(64, 64)
+    model, parameters, _ = load_inpainter()
+    masked = mask_picture(pixels, 0.75, "random", 0, model, parameters)
+    pixels[masked.pixels] = 255 - pixels[masked.pixels]
+    assert np.array_equal(
+        mask_picture(pixels, 0.75, "random", 0, model, parameters).found[masked.pixels], masked.found[masked.pixels]
+    )
+
+
+def test_transparency_is_left_out_and_that_is_said(tmp_path, capsysbinary):
+    write_picture(tmp_path / "a.png", make_picture(24, 24, 4))
+    status, _, err = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out")
+    assert status == 0
+    assert err == [f"tcodec: {tmp_path / 'a.png'}: its transparency is left out"]
+    assert read(tmp_path / "out/reconstruction.png").shape == (24, 24, 3)
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "-0.5", "nan", "inf", "1.5", "half"])
+def test_shares_that_are_no_shares(ratio, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["mask", str(tmp_path / "a.png"), f"--ratio={ratio}"])
+    assert exit_.value.code == 2
+    assert "no share; numbers above 0 and below 1 are allowed" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_masked(tmp_path, capsysbinary):
+    (tmp_path / "text.png").write_text("no picture")
+    write_picture(tmp_path / "token.png", make_picture(8, 5))
+    for name, message in (("text.png", "text.png"), ("token.png", "are one token"), ("none.png", "none.png")):
+        status, _, err = call(capsysbinary, "mask", tmp_path / name, "-o", tmp_path / "out")
+        assert status == 1
+        assert len(err) == 1
+        assert message in err[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_there_is_no_error_there_is_no_number(tmp_path, capsysbinary):
+    write_picture(tmp_path / "a.png", np.full((16, 24), 99, np.uint8))
+    _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out", "--json")
+    assert json.loads(out)["psnr_masked"]["mean"] is None
+    _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out")
+    assert out.decode().splitlines()[4].split() == ["mean", "no", "error"]
+
+
+def test_patterns_of_the_program_are_those_that_there_are():
+    assert tuple(PATTERNS) == commands.PATTERNS

@@ -1,0 +1,371 @@
+"""How the small masked autoencoder (`transformers_np.inpainting`) learns: from photographs, each with many masks.
+
+To fill a picture takes longer than a step of training. So it is done beforehand: each photograph, at full and at half
+resolution, is hidden and filled a few times, with other masks, moved against the grid of blocks, and half of the time
+with other weights of its colours than those of luma. From these pictures windows are cut, anywhere, and turned. The
+loss is the square of what is wrong, in units of the window's contrast: a decibel in a pale picture is worth as much as
+one in a gaudy picture, as in a mean of PSNRs.
+
+The photographs are dealt out to those that are learned from, and a fifth that are looked at when all is done. All that
+is random comes from one seed; a run that was stopped goes on from its last checkpoint, and comes to the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from bitstreams.errors import FormatError, UnsupportedError
+from codec.files import PICTURES, read_picture
+from codec.origin import corpus_hash
+from transformers_np.fills import laplace_fill
+from transformers_np.inpainting import (
+    FAINT,
+    FIXED,
+    HIDDEN,
+    MARGIN,
+    OUTSIDE,
+    SIDE,
+    VISIBLE,
+    Inpainter,
+    Parameters,
+    refine,
+    to_tokens,
+    turn_grid,
+    turn_tokens,
+)
+from transformers_np.masking import random_mask
+from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
+from transformers_np.training import DivergedError
+from transformers_np.weights import load_checkpoint, load_npz, load_state_dict, save_checkpoint, save_npz
+from transformers_np.workspace import Workspace
+
+__all__ = ["SHIPPED", "Recipe", "hidden_pixels", "load_inpainter", "luma", "masked_psnr", "train_inpainter"]
+
+LUMA = np.array([0.299, 0.587, 0.114])
+HELD_OUT = 5  # one photograph of so many
+RATIO, OTHERS = 0.75, (0.4, 0.95)  # share of tokens that is hidden: in half of the pictures, and in the others
+MIDDLE = 128.0  # what is taken off pixels, so that small floats hold DC
+EVERY = 500  # steps between checkpoints
+CLIP = 1.0
+WARMUP = 200
+CHECKPOINT, WEIGHTS, REPORT = "checkpoint.npz", "mae.npz", "report.json"
+SHIPPED = files("transformers_np") / "assets" / "mae.npz"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, and how it is trained: `masks` is how often each photograph is hidden and filled."""
+
+    model: Inpainter = field(default_factory=Inpainter)
+    steps: int = 12_000
+    batch: int = 32
+    masks: int = 8
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+
+
+class Filled(NamedTuple):
+    """A picture as it is learned from, with `MARGIN` tokens around it.
+
+    Attributes
+    ----------
+    tokens, wrong : (h + 4, w + 4, 64) float16 array
+        Of the filled picture, less `MIDDLE`, and what has to be added to it.
+    states : (h + 4, w + 4) int8 array
+    """
+
+    tokens: NDArray[np.float16]
+    wrong: NDArray[np.float16]
+    states: NDArray[np.int8]
+
+
+# Pictures ---------------------------------------------------------------------------------------------------
+
+
+def luma(pixels: NDArray[Any], weights: NDArray[np.float64] = LUMA) -> NDArray[np.float32]:
+    """Return the luma of a picture: (H, W[, C]) to (H, W); of gray ones themselves, whatever their alpha."""
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        return (pixels[..., :3] @ weights).astype(np.float32)
+    return (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(np.float32)
+
+
+def hidden_pixels(hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of hidden tokens: (h, w) to (8 h, 8 w)."""
+    return np.repeat(np.repeat(hidden, SIDE, axis=0), SIDE, axis=1)
+
+
+def masked_psnr(original: NDArray[Any], found: NDArray[Any], hidden: NDArray[np.bool_]) -> float:
+    """Return the PSNR of hidden pixels, for samples from 0 to 255; infinite if there is no difference."""
+    error = float(np.square(original[hidden].astype(np.float64) - found[hidden]).mean())
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def _read_photographs(folder: Path, least: int) -> tuple[list[Path], list[NDArray[Any]]]:
+    """Read the photographs in a folder, in the order of their names."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
+    if len(paths) < 2:
+        raise FormatError(f"{folder}: {len(paths)} pictures; at least 2 are allowed, one of them to be held out")
+    photographs = [read_picture(path).pixels for path in paths]
+    for path, pixels in zip(paths, photographs, strict=True):
+        if min(pixels.shape[:2]) < least:
+            raise UnsupportedError(f"{path}: {pixels.shape[:2]} pixels; sides of at least {least} are allowed")
+    return paths, photographs
+
+
+def _fill(plane: NDArray[np.float32], ratio: float, rng: np.random.Generator) -> Filled:
+    height, width = plane.shape[0] // SIDE, plane.shape[1] // SIDE
+    plane = plane[: SIDE * height, : SIDE * width] - np.float32(MIDDLE)
+    hidden = random_mask(rng, height, width, ratio)
+    filled = laplace_fill(plane, hidden_pixels(hidden))
+    edges = ((MARGIN, MARGIN), (MARGIN, MARGIN))
+    tokens, wrong = (
+        np.pad(to_tokens(pixels).astype(np.float16), (*edges, (0, 0))) for pixels in (filled, plane - filled)
+    )
+    states = np.where(hidden, HIDDEN, VISIBLE).astype(np.int8)
+    return Filled(tokens, wrong, np.pad(states, edges, constant_values=OUTSIDE))
+
+
+def _pool(
+    photographs: Sequence[NDArray[Any]], masks: int, least: int, rng: np.random.Generator, quiet: bool
+) -> list[Filled]:
+    """Hide and fill photographs, so many times each."""
+    pool = []
+    with tqdm(total=masks * len(photographs), desc="filling", disable=quiet, leave=False) as bar:
+        for _ in range(masks):
+            for pixels in photographs:
+                weights = LUMA if rng.random() < 0.5 else rng.dirichlet(np.ones(3))
+                plane = luma(pixels, weights)
+                height, width = plane.shape[0] // 2, plane.shape[1] // 2
+                half = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+                for size in (plane, half):
+                    if min(size.shape) >= least + SIDE:
+                        down, across = rng.integers(0, SIDE, 2)
+                        ratio = RATIO if rng.random() < 0.5 else rng.uniform(*OTHERS)
+                        pool.append(_fill(size[down:, across:], ratio, rng))
+                bar.update()
+    return pool
+
+
+# Training ---------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """What changes from step to step."""
+
+    def __init__(self, recipe: Recipe, pool: list[Filled], seed: int, corpus: str) -> None:
+        self.recipe, self.pool = recipe, pool
+        self.settings = [repr(recipe), seed, corpus]
+        self.rng = np.random.default_rng(seed)
+        drawn = recipe.model.init(self.rng)
+        self._set_scales(drawn)
+        self.fixed = {name: drawn.pop(name) for name in FIXED}
+        self.vector, trained = flatten(drawn)
+        self.parameters: Parameters = {**trained, **self.fixed}
+        self.gradient, self.gradients = flatten(trained)
+        self.optimiser = AdamW(
+            self.vector, trained, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, decays=_decays
+        )
+        areas = np.array([filled.states.size for filled in pool], float)
+        self._shares = areas / areas.sum()
+        self._workspace = Workspace()
+        self.done, self.seconds = 0, 0.0
+        self.gains: list[float] = []  # dB over the Laplace fill, of each stretch of steps
+
+    def _set_scales(self, parameters: Parameters) -> None:
+        """Set the spread of coefficients, and of what is to be found, in units of contrast."""
+        of_tokens, of_wrong = [], []
+        for filled in self.pool:
+            inside = filled.states != OUTSIDE
+            tokens = filled.tokens[inside].astype(np.float32)
+            tokens[:, 0] -= tokens[:, 0].mean()
+            contrast = np.square(tokens).mean() + FAINT**2
+            of_tokens.append(np.square(tokens).mean(axis=0) / contrast)
+            wrong = filled.wrong[filled.states == HIDDEN].astype(np.float32)
+            of_wrong.append(np.square(wrong).mean(axis=0) / contrast)
+        for name, squares in zip(FIXED, (of_tokens, of_wrong), strict=True):
+            spread = np.sqrt(np.mean(squares, axis=0))
+            parameters[name] = np.maximum(spread, 0.02 * spread.max()).astype(np.float32)
+
+    def _windows(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int8]]:
+        """Cut windows from anywhere, all turned alike."""
+        batch, side = self.recipe.batch, self.recipe.model.window + 2 * MARGIN
+        parts = []
+        for number in self.rng.choice(len(self.pool), batch, p=self._shares):
+            filled = self.pool[number]
+            top, left = (self.rng.integers(size - side + 1) for size in filled.states.shape)
+            parts.append([array[top : top + side, left : left + side] for array in filled])
+        turn = int(self.rng.integers(8))
+        tokens, wrong = (
+            turn_tokens(np.stack([part[which] for part in parts]).astype(np.float32), turn) for which in (0, 1)
+        )
+        return tokens, wrong, turn_grid(np.stack([part[2] for part in parts]), turn)
+
+    def step(self) -> tuple[float, float]:
+        """Take a step; return the squared error, in units of contrast, and that of the fill."""
+        recipe, inner = self.recipe, slice(MARGIN, -MARGIN)
+        tokens, wrong, states = self._windows()
+        hidden = (states[:, inner, inner] == HIDDEN)[..., None]
+        with self._workspace:
+            found, contrast, cache = recipe.model.forward(tokens, states, self.parameters)
+            target = wrong[:, inner, inner] * hidden
+            number = max(int(hidden.sum()), 1) * SIDE * SIDE
+            found -= target
+            found /= contrast
+            loss = float(np.square(found).sum()) / number
+            if not math.isfinite(loss):
+                raise DivergedError(f"step {self.done}: the loss is {loss}")
+            found *= 20 / number / contrast
+            gather(recipe.model.backward(found, cache), self.gradients)
+        clip_gradients(self.gradient, CLIP)
+        warmup = min(WARMUP, recipe.steps // 10)
+        self.optimiser.step(self.gradient, cosine(self.done, recipe.steps, recipe.lr, warmup))
+        self.done += 1
+        return loss, float(np.square(target / contrast).sum()) / number
+
+    def save(self, path: Path) -> None:
+        """Write all that it takes to go on."""
+        extra = {"settings": self.settings, "done": self.done, "seconds": self.seconds, "gains": self.gains}
+        save_checkpoint(path, self.parameters, self.optimiser.state, self.rng, extra)
+
+    def resume(self, path: Path) -> None:
+        """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
+        saved = load_checkpoint(path)
+        if saved.extra.get("settings") != self.settings:
+            raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
+        load_state_dict(self.parameters, saved.parameters)
+        load_state_dict(self.optimiser.state, saved.optimiser_state)
+        self.rng = saved.rng
+        self.done, self.seconds, self.gains = (saved.extra[name] for name in ("done", "seconds", "gains"))
+
+
+def _decays(name: str, parameter: NDArray[Any]) -> bool:
+    """Weights of layers decay, positions do not."""
+    return parameter.ndim == 2 and not name.endswith("position")
+
+
+def train_inpainter(
+    source: Path, folder: Path, seed: int, command: str, recipe: Recipe | None = None, *, quiet: bool = False
+) -> dict[str, Any]:
+    """Train, or go on training; write `mae.npz` and `report.json`, and return what the latter holds.
+
+    Parameters
+    ----------
+    source : Path
+        A folder of photographs.
+    folder : Path
+        Where the checkpoint is, or will be, and results go.
+    seed : int
+    command : str
+        How to do it again, kept with the weights.
+    recipe : Recipe, optional
+        By default what the weights that come with the package were made by.
+    quiet : bool
+        Whether to show no progress.
+
+    Raises
+    ------
+    CodecError
+        If there are less than two pictures, or one that cannot be read or is too small, or a checkpoint of another run.
+    DivergedError
+        If the loss is no number any more.
+    """
+    recipe = Recipe() if recipe is None else recipe
+    least = SIDE * (recipe.model.window + 1)
+    paths, photographs = _read_photographs(source, least)
+    corpus = corpus_hash(paths)
+    folder.mkdir(parents=True, exist_ok=True)
+    held_out = set(np.random.default_rng(0).permutation(len(paths))[: math.ceil(len(paths) / HELD_OUT)].tolist())
+    with threadpool_limits(1):
+        start = time.process_time()
+        learned = [pixels for number, pixels in enumerate(photographs) if number not in held_out]
+        pool = _pool(learned, recipe.masks, least, np.random.default_rng([seed, 1]), quiet)
+        run = _Run(recipe, pool, seed, corpus)
+        path = folder / CHECKPOINT
+        if path.exists():
+            run.resume(path)
+        else:
+            run.seconds = time.process_time() - start
+        with tqdm(total=recipe.steps, initial=run.done, desc=f"seed {seed}", disable=quiet, leave=False) as bar:
+            while run.done < recipe.steps:
+                start = time.process_time()
+                errors = []
+                for _ in range(min(EVERY, recipe.steps - run.done)):
+                    errors.append(run.step())
+                    bar.update()
+                run.gains.append(10 * math.log10(sum(e[1] for e in errors) / sum(e[0] for e in errors)))
+                bar.set_postfix(gain=f"{run.gains[-1]:.3f} dB", refresh=False)
+                run.seconds += time.process_time() - start
+                run.save(path)
+        gains = {}
+        for number in sorted(held_out):
+            gains[paths[number].name] = _gain(run, luma(photographs[number]))
+    report = {
+        "steps": run.done,
+        "seconds": run.seconds,
+        "parameters": run.vector.size,
+        "gains": run.gains,
+        "held_out": gains,
+        "mean": float(np.mean(list(gains.values()))),
+    }
+    origin = {
+        "command": command,
+        "seed": seed,
+        "corpus": corpus,
+        "held_out": list(gains),
+        "gain_held_out": report["mean"],
+        "seconds": round(run.seconds),
+        "model": vars(recipe.model),
+    }
+    small = {name: array.astype(np.float16) for name, array in run.parameters.items()}
+    save_npz(folder / WEIGHTS, {**small, "origin": np.frombuffer(json.dumps(origin).encode(), np.uint8)})
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _gain(run: _Run, plane: NDArray[np.float32]) -> float:
+    """Return by how much PSNR at 75 % is better than that of the Laplace fill."""
+    height, width = plane.shape[0] // SIDE, plane.shape[1] // SIDE
+    plane = plane[: SIDE * height, : SIDE * width]
+    hidden = random_mask(np.random.default_rng(0), height, width, RATIO)
+    pixels = hidden_pixels(hidden)
+    filled = laplace_fill(plane, pixels)
+    refined = refine(run.recipe.model, run.parameters, filled, hidden)
+    return masked_psnr(plane, refined, pixels) - masked_psnr(plane, filled, pixels)
+
+
+def load_inpainter(path: str | Path | None = None) -> tuple[Inpainter, Parameters, dict[str, Any]]:
+    """Read weights that `train_inpainter` has written, by default those that come with the package.
+
+    Returns
+    -------
+    model : Inpainter
+    parameters : dict of str to float32 array
+    origin : dict
+        How they were made: command, seed, corpus.
+
+    Raises
+    ------
+    CodecError
+        If it is no such file.
+    """
+    arrays = load_npz(Path(str(SHIPPED)) if path is None else path)
+    try:
+        origin = json.loads(arrays.pop("origin").tobytes())
+        model = Inpainter(**origin["model"])
+        parameters = model.init(np.random.default_rng(0))
+        load_state_dict(parameters, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: no weights of a masked autoencoder: {error}") from error
+    return model, parameters, origin
