@@ -302,7 +302,7 @@ class Inpainter:
         (query,), (key, value) = ops.split_heads(q, self.heads, 1), ops.split_heads(kv, self.heads, 2)
         bias = parameters[f"{name}.position"][:, offset].swapaxes(0, 1)  # (B, heads, M, K)
         joined = np.empty_like(q)
-        _, attention = ops.attention(query, key, value, mask, ops.split_heads(joined, self.heads, 1)[0], bias)
+        _, attention = ops.attention(query, key, value, mask, ops.split_heads(joined, self.heads, 1)[0], bias=bias)
         seen, proj = ops.linear(joined, *_of(parameters, f"{name}.proj"))
         seen += x
         normal, norm2 = ops.layer_norm(seen, *_of(parameters, f"{name}.norm2"))

@@ -317,6 +317,7 @@ def train_restore(
         lumas.append(pixels)
     if not lumas or min(min(luma.shape) for luma in lumas) < 8:
         raise FormatError(f"{folder}: it takes pictures, each of at least 8 x 8 pixels")
+    output.parent.mkdir(parents=True, exist_ok=True)  # now, not after a quarter of an hour
     start, rng = time.perf_counter(), np.random.default_rng(seed)
     examples = make_examples(lumas, rng, recipe.codings)
     parameters, losses = fit(examples, Restorer(recipe.hidden), recipe.steps, rng, quiet=quiet)
