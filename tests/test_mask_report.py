@@ -11,7 +11,7 @@ from codec.files import write_picture
 from codec.program import main
 from tests.pictures import make_picture
 from tests.program import call, files
-from transformers_np import commands
+from transformers_np.commands import mask
 from transformers_np.inpainting_training import hidden_pixels, load_inpainter
 from transformers_np.mask_report import mask_picture
 from transformers_np.masking import PATTERNS
@@ -121,4 +121,4 @@ def test_where_there_is_no_error_there_is_no_number(tmp_path, capsysbinary):
 
 
 def test_patterns_of_the_program_are_those_that_there_are():
-    assert tuple(PATTERNS) == commands.PATTERNS
+    assert tuple(PATTERNS) == mask.PATTERNS

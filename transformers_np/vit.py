@@ -201,14 +201,22 @@ class Vit:
         if images.shape[1:] != (self.channels, self.size, self.size):
             raise ValueError(f"pictures of {images.shape[1:]}; this model sees {(self.channels, self.size, self.size)}")
         x, embedding = self.tokens_of(images, parameters)
+        logits, cache = self.classify(x, parameters)
+        return logits, (embedding, *cache)
+
+    def classify(self, x: Array, parameters: Parameters, first: int = 0) -> tuple[Array, tuple[Any, ...]]:
+        """Compute logits of tokens, the class token and any others, by the blocks from `first` on.
+
+        (B, N, D) to (B, classes): a block does not ask how many tokens there are, nor where they are from.
+        """
         of_blocks, outputs = [], [x]
-        for number in range(self.depth):
+        for number in range(first, self.depth):
             x, cache = block(x, parameters, f"blocks.{number}.", self.heads)
             of_blocks.append(cache)
             outputs.append(x)
         normal, norm = ops.layer_norm(x, parameters["norm.weight"], parameters["norm.bias"])
         logits, head = ops.linear(normal[:, 0], parameters["head.weight"], parameters["head.bias"])
-        return logits, (embedding, of_blocks, norm, head, outputs, normal)
+        return logits, (of_blocks, norm, head, outputs, normal)
 
     def named(self, cache: tuple[Any, ...]) -> dict[str, Array]:
         """Return what lies between pictures and logits, by name.

@@ -1,25 +1,19 @@
-"""The subcommands of `tcodec` that this package brings: `train` and `mask`.
-
-Only their arguments are here, since every call of the program reads them; what they do is imported when they are run.
-"""
+"""`tcodec train`: a network of each kind."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from bitstreams.errors import UnsupportedError
 from codec.commands import batch
+from transformers_np.commands.options import CLASSES, seed
 
-__all__ = ["add_mask", "add_train"]
-
-PATTERNS = ("random", "grid", "block")  # `transformers_np.masking` has them, which is not imported for --help
+__all__ = ["add"]
 
 
-def add_train(subparsers: Any) -> None:
+def add(subparsers: Any) -> None:
     """Add `tcodec train` to the program."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "train",
@@ -50,8 +44,7 @@ def _add_train_classes(models: Any, name: str, what: str) -> None:
         f"{what}, to tell classes of pictures apart",
         f"Train {what} on pictures of several classes, and report how many of the pictures that it has not seen it "
         "tells right.",
-        "digits (8 x 8, come with the program), mnist:FOLDER, cifar:FOLDER (the binary version), or a folder that has "
-        "a folder of pictures for each class",
+        CLASSES,
         "the folder where checkpoints, weights, pictures and report.json go",
     )
     parser.add_argument(
@@ -135,72 +128,5 @@ def _train_restore(args: argparse.Namespace) -> int:
 
 def _add_seed(parser: Any, default: int) -> None:
     parser.add_argument(
-        "--seed", type=_seed, default=default, metavar="N", help="of all that is drawn (default: %(default)s)"
+        "--seed", type=seed, default=default, metavar="N", help="of all that is drawn (default: %(default)s)"
     )
-
-
-def _seed(text: str) -> int:
-    """Read a whole number from 0, for argparse."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def add_mask(subparsers: Any) -> None:
-    """Add `tcodec mask` to the program."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "mask",
-        help="hide most of a picture, and have it filled in by a masked autoencoder",
-        description="Hide tokens of 8 x 8 pixels, fill them in by a masked autoencoder and by interpolation, and write "
-        "pictures: the original, what is visible, the reconstruction, its error, where the decoder looks (attention), "
-        "and all of them on one sheet. PSNR is that of luma on hidden pixels.",
-    )
-    parser.add_argument("input", metavar="PICTURE", help="a picture of any format that `tcodec encode` reads")
-    parser.add_argument(
-        "--ratio", type=_ratio, default=0.75, metavar="R", help="share of tokens that is hidden (default: %(default)s)"
-    )
-    parser.add_argument("--pattern", choices=PATTERNS, default="random", help="which are (default: %(default)s)")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the mask (default: %(default)s)")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("tcodec-mask"),
-        metavar="FOLDER",
-        help="where pictures go (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="print ratio, seed, PSNR by method and seconds")
-    parser.set_defaults(run=_mask)
-
-
-def _ratio(text: str) -> float:
-    """Read a share above 0 and below 1, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; numbers above 0 and below 1 are allowed")
-    return value
-
-
-def _mask(args: argparse.Namespace) -> int:
-    from codec.files import read_picture  # noqa: PLC0415
-    from transformers_np.mask_report import report  # noqa: PLC0415
-
-    pixels = read_picture(args.input).pixels
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        pixels = pixels[..., :-1]
-        if not args.quiet:
-            print(f"tcodec: {args.input}: its transparency is left out", file=sys.stderr)
-    try:
-        found = report(pixels, args.ratio, args.pattern, args.seed, args.output)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"{args.input}: {error}") from error
-    if args.json:
-        print(json.dumps(found))
-    elif not args.quiet:
-        for name, psnr in found["psnr_masked"].items():
-            print(f"{name:9}" + ("no error" if psnr is None else f"{psnr:6.2f} dB"))
-        print(f"in {found['seconds']:.1f} s; all pictures are on {args.output / 'sheet.png'}")
-    return 0

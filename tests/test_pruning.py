@@ -1,0 +1,200 @@
+"""Tests of `transformers_np.pruning` and `tcodec prune`: what tokens cost, which are kept, what is reported."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitstreams.entropy import entropy_bits
+from codec.program import main
+from transformers_np import pruning
+from transformers_np.cnn import Cnn
+from transformers_np.data import load
+from transformers_np.pruning import STEP, Bits, attention_scores, classify_kept, measure, place_bits, prune_inside
+from transformers_np.recipes import recipe
+from transformers_np.vit import Vit
+from transformers_np.weights import save_safetensors
+
+MODEL = Vit(8, 2, 1, 10, 16, 3, 2, 32, 0.4)
+
+
+def draw(count, channels=1, seed=0):
+    return np.random.default_rng(seed).random((count, channels, 8, 8), np.float32)
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    return MODEL.init(np.random.default_rng(1))
+
+
+# What a token costs -----------------------------------------------------------------------------------------
+
+
+def test_bits_by_hand():
+    """Patches of one pixel are their own DCT."""
+    levels = np.array([[0, 0, 0, 1], [0, 0, 0, 3]])
+    images = (levels * STEP).reshape(2, 1, 2, 2).astype(np.float32)
+    bits = Bits(images, 1)
+    total = 8 + 5 * 0.5  # levels 0 to 3 and all others
+    seen = np.array([[0, 1], [3, 2]]).reshape(1, 1, 2, 2) * STEP
+    assert np.allclose(bits(seen), -np.log2(np.array([[6.5, 1.5, 1.5, 0.5]]) / total))
+    strange = np.array([[-9, 4], [99, 0.4]]).reshape(1, 1, 2, 2) * STEP
+    assert np.allclose(bits(strange), -np.log2(np.array([[0.5, 0.5, 0.5, 6.5]]) / total))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bits_of_what_was_learned_from_are_its_entropy(channels):
+    images = draw(400, channels)
+    bits = Bits(images, 2)
+    cut = images.reshape(400, channels, 4, 2, 4, 2).swapaxes(3, 4)
+    flat = np.array([[1, 1], [1, -1]]) / np.sqrt(2)  # the DCT of two samples
+    levels = np.rint(flat @ cut.astype(float) @ flat.T / STEP).astype(int)
+    expected = sum(
+        entropy_bits(levels[:, channel, :, :, i, j]) for channel in range(channels) for i in (0, 1) for j in (0, 1)
+    )
+    found = bits(images)
+    assert found.shape == (400, 16)
+    assert expected < found.sum() < 1.002 * expected
+
+
+def test_a_flat_patch_costs_less_than_an_edge_where_most_are_flat():
+    images = np.zeros((50, 1, 8, 8), np.float32)
+    images[:10, :, 3, 3] = 1
+    costs = Bits(images, 2)(images[:1])
+    assert costs.shape == (1, 16)
+    assert costs[0].argmax() == 5
+    assert (np.delete(costs[0], 5) < 0.5 * costs[0, 5]).all()
+
+
+def test_places_cost_the_logarithm_of_the_ways_to_choose_them():
+    assert place_bits(4, 2) == np.log2(6)
+    assert place_bits(49, 49) == place_bits(49, 0) == 0
+
+
+# Which are kept ---------------------------------------------------------------------------------------------
+
+
+def test_the_largest_are_kept_in_their_order_and_of_equal_ones_the_first():
+    assert pruning._largest(np.array([[1, 5, 3, 5], [2, 2, 2, 2]]), 2).tolist() == [[1, 3], [0, 1]]
+    assert pruning._largest(np.array([[1, 5, 3, 5]]), 4).tolist() == [[0, 1, 2, 3]]
+
+
+def test_scores_are_what_the_class_token_attends_to(parameters):
+    images = draw(3)
+    _, cache = MODEL.forward(images, parameters)
+    weights = np.stack([MODEL.named(cache)[f"blocks.{number}.attn"] for number in range(3)])
+    found = attention_scores(MODEL, images, parameters)
+    assert np.allclose(found, weights[:, :, :, 0, 1:].mean(axis=(0, 2)))
+
+
+def test_all_tokens_are_the_whole_picture(parameters):
+    images = draw(3)
+    logits, _ = MODEL.forward(images, parameters)
+    everything = np.tile(np.arange(16), (3, 1))
+    assert np.array_equal(classify_kept(MODEL, images, parameters, everything), logits)
+    assert np.array_equal(prune_inside(MODEL, images, parameters, 16), logits)
+
+
+def test_what_is_not_kept_is_not_seen_and_what_is_kept_is(parameters):
+    images, kept = draw(1), np.array([[0, 5, 6]])
+    logits = classify_kept(MODEL, images, parameters, kept)
+    for token, (row, column) in enumerate(np.ndindex(4, 4)):
+        changed = images.copy()
+        changed[..., 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 1
+        same = np.array_equal(classify_kept(MODEL, changed, parameters, kept), logits)
+        assert same == (token not in kept), token
+
+
+def test_inside_the_first_block_sees_all_and_the_others_what_it_attends_to(parameters):
+    images = draw(4)
+    outputs, cache = MODEL.forward(images, parameters)
+    named = MODEL.named(cache)
+    expected = []
+    for picture, (after_first, weights) in enumerate(zip(named["blocks.0"], named["blocks.0.attn"], strict=True)):
+        best = np.argsort(-weights[:, 0, 1:].mean(axis=0))[:5]
+        x = after_first[None, [0, *(1 + np.sort(best))]]
+        expected.append(MODEL.classify(x, parameters, first=1)[0][0])
+        assert not np.allclose(expected[-1], outputs[picture], atol=1e-4)
+    assert np.allclose(prune_inside(MODEL, images, parameters, 5), expected, atol=1e-5)
+
+
+# The experiment ---------------------------------------------------------------------------------------------
+
+
+def test_bits_are_those_of_the_kept_tokens_and_of_their_places(parameters, monkeypatch):
+    monkeypatch.setattr(pruning, "AT_A_TIME", 7)  # the last part is smaller
+    images = draw(30)
+    bits = Bits(draw(50, seed=5), 2)
+    costs = bits(images)
+    labels = MODEL.forward(images, parameters)[0].argmax(axis=1)
+    labels[:6] = (labels[:6] + 1) % 10
+    found = measure(MODEL, parameters, images, images, labels, bits)
+    assert {*found} == {"attention", "attention, in the network", "entropy", "random"}
+    for points in found.values():
+        kept = [point.kept for point in points]
+        assert kept == [16, 14, 11, 9, 6, 5, 3, 2, 1]
+        assert points[0].accuracy == 24 / 30
+    assert all(point.bits is None for point in found["attention, in the network"])
+    assert found["random"][0].bits == pytest.approx(costs.sum() / 30)
+    most = np.sort(costs, axis=1)[:, ::-1]
+    for point in found["entropy"]:
+        assert point.bits == pytest.approx(most[:, : point.kept].sum() / 30 + np.log2(float(_ways(point.kept))))
+    chosen = np.argsort(-attention_scores(MODEL, images, parameters), axis=1)[:, :3]
+    places = np.log2(float(_ways(3)))
+    assert found["attention"][6].bits == pytest.approx(np.take_along_axis(costs, chosen, 1).sum() / 30 + places)
+    right = classify_kept(MODEL, images, parameters, np.sort(chosen, axis=1)).argmax(axis=1) == labels
+    assert found["attention"][6].accuracy == right.mean()
+
+
+def _ways(kept):
+    ways = 1
+    for number in range(kept):
+        ways = ways * (16 - number) // (number + 1)
+    return ways
+
+
+# The program ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A network that has not learned anything."""
+    model = recipe("vit", "digits", (1, 8, 8), 10).model
+    save_safetensors(tmp_path / "vit.safetensors", model.init(np.random.default_rng(0)))
+    return tmp_path / "vit.safetensors"
+
+
+def test_pruning_writes_a_report_and_curves(weights, tmp_path, capsys):
+    words = ["prune", "--data", "digits", "--weights", str(weights), "-o", str(tmp_path / "out")]
+    assert main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((tmp_path / "out" / "pruning.json").read_text())
+    assert (report["data"], report["tokens"], report["pictures"]) == ("digits", 16, len(load("digits").held_out.labels))
+    assert len({curve[0]["accuracy"] for curve in report["curves"].values()}) == 1
+    with Image.open(tmp_path / "out" / "pruning.png") as curves:
+        assert min(curves.size) > 300
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for curve in report["curves"].values():
+        for point in curve:
+            assert f"{100 * point['accuracy']:.2f} %" in said
+    assert f"{report['curves']['entropy'][3]['bits']:,.0f} bits" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "file", "message"),
+    [
+        ("digits", "nowhere", "nowhere"),
+        ("mnist:nowhere", "vit.safetensors", "nowhere"),
+        ("digits", "cnn.safetensors", "cls_token"),
+    ],
+)
+def test_what_cannot_be_pruned_is_an_error_of_one_line(data, file, message, weights, tmp_path, capsys):
+    save_safetensors(tmp_path / "cnn.safetensors", Cnn(8, 1, 10, (4,), 8).init(np.random.default_rng(0)))
+    words = ["prune", "--data", data, "--weights", str(weights.with_name(file)), "-o", str(tmp_path / "out")]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert message in said.err
+    assert not said.out
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,19 @@
+"""What several commands ask for."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["CLASSES", "seed"]
+
+CLASSES = (
+    "digits (8 x 8, come with the program), mnist:FOLDER, cifar:FOLDER (the binary version), or a folder that has a "
+    "folder of pictures for each class"
+)
+
+
+def seed(text: str) -> int:
+    """Read a whole number from 0, for argparse."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
