@@ -175,7 +175,7 @@ def test_target_psnr(tcodec, folder):
     status, _, lines = tcodec("encode", "x.png", "--target-psnr", "33", "--profile", "baseline", "-f")
     assert status == 0
     found = codec.read_header((folder / "x.tjpg").read_bytes()).stages
-    assert lines[0].endswith(f"quality {found.quality:g}")  # which one was found
+    assert lines[0].endswith(f"quality {found.quality:g}, restored False")  # which one was found
 
 
 def test_a_target_out_of_reach_is_an_error(tcodec, folder):

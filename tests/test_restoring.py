@@ -138,6 +138,11 @@ def test_large_weights_are_rounded_more_coarsely_and_larger_ones_refused():
         assert network.largest_sum() < EXACT
         shifts.append(network.shifts[0])
     assert shifts[1] < shifts[0]
+    parameters = model.init(rng)
+    parameters["0.weight"][:, FEATURES:] = 30  # those of conditions, whose numbers are large too
+    network = quantise(parameters, {})
+    assert network.largest_sum() < EXACT
+    assert network.shifts[0] < shifts[0]
     with pytest.raises(CodecError, match="weights of layer 0 are too large"):
         quantise({name: 1e5 * array for name, array in model.init(rng).items()}, {})
 

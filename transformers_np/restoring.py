@@ -91,7 +91,7 @@ class Examples(NamedTuple):
     features : (N, FEATURES) int8 array
     wanted : (N, 64) float16 array
         By how much levels are off, in steps, in zigzag order.
-    coding : (N,) int16 array
+    coding : (N,) int32 array
         Which coding of a photograph a block is from.
     conditions : (codings, CONDITIONS) int8 array
         Of its quantiser.
@@ -101,7 +101,7 @@ class Examples(NamedTuple):
 
     features: NDArray[np.int8]
     wanted: NDArray[np.float16]
-    coding: NDArray[np.int16]
+    coding: NDArray[np.int32]
     conditions: NDArray[np.int8]
     weights: NDArray[np.float32]
 
@@ -136,7 +136,7 @@ def make_examples(lumas: Sequence[NDArray[np.uint8]], rng: np.random.Generator, 
         error = float((wanted.astype(np.float64) ** 2 @ squares).mean()) / 64
         parts[0].append(restoration.features(windows, flat).astype(np.int8))
         parts[1].append(wanted.astype(np.float16))
-        parts[2].append(np.full(len(flat), number, np.int16))
+        parts[2].append(np.full(len(flat), number, np.int32))
         parts[3].append(restoration.conditions(steps)[None].astype(np.int8))
         parts[4].append((squares / 64 / max(error, 1e-3))[None].astype(np.float32))
     return Examples(*(np.concatenate(part) for part in parts))
