@@ -447,13 +447,12 @@ def main() -> None:
         tables = train(list(photos.values()), args.seed)
     except ValueError as error:
         parser.error(str(error))
-    corpus = corpus_hash(photos)
     options = f"--seed {args.seed}" + (f" --leave-out {' '.join(args.leave_out)}" if args.leave_out else "")
     origin = {
         "command": f"python -m benchmarks.train_main {args.photos.name}/ -o {args.output.name} {options}",
         "seed": args.seed,
         "photos": len(photos),
-        "corpus": corpus,  # SHA-256 of the photographs' hashes, in the order of their names
+        "corpus": corpus_hash(photos),
     }
     with args.output.open("wb") as file:
         arrays: dict[str, Any] = to_arrays(dataclasses.replace(tables, origin=origin))

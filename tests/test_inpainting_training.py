@@ -136,12 +136,9 @@ def test_the_program_trains(photographs, tmp_path, monkeypatch, capsys):
     _, _, origin = load_inpainter(out / "mae.npz")
     assert origin["command"] == f"tcodec train mae --data {photographs.name}/ --seed 3 -o mae/"
     assert origin["seed"] == 3
-    assert main(["train", "mae", "--data", str(photographs), "--epochs", "3", "-o", str(out)]) == 1
-    assert "these are its options" in capsys.readouterr().err
-    assert main(["train", "cnn", "--data", "digits", "--seed", "3", "-o", str(out)]) == 1
-    assert "--seed is for mae" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["train", "mae", "--data", str(photographs), "--seed", "-1"])
+    for option in (["--seed", "-1"], ["--epochs", "3"]):
+        with pytest.raises(SystemExit):
+            main(["train", "mae", "--data", str(photographs), *option])
 
 
 def test_files_that_are_no_weights(tmp_path):

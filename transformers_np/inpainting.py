@@ -1,7 +1,7 @@
 """A masked autoencoder that works after half an hour on one processor.
 
-A small one that is trained like the published one (`transformers_np.mae`) learns less than the simplest interpolation
-knows: at 75 % it is 3 dB behind the Laplace fill. So this one starts from that fill and tells what it got wrong:
+A small one that is trained like the published one (`transformers_np.mae`) learns less in that time than interpolation
+knows. So this one starts from the Laplace fill (`transformers_np.fills`), and tells what is wrong with it:
 
     picture, mask -> Laplace fill -> DCT of blocks of 8 x 8                               tokens, as the codec has them
     visible tokens of a window -> linear -> blocks of self-attention -> norm              the encoder
@@ -325,14 +325,12 @@ class Inpainter:
         for number in range(self.decoder_depth - 1, -1, -1):
             dx, dmemory = self._block_backward(dx, of_decoder[number], gradients, f"decoder_blocks.{number}")
             dlatent += dmemory
-        _, *of_layer = ops.linear_backward(dx, query)
-        _put(gradients, "query", of_layer)
+        _put(gradients, "query", list(ops.linear_backward_first(dx, query)))
         dx, *of_layer = ops.layer_norm_backward(dlatent, norm)
         _put(gradients, "norm", of_layer)
         for number in range(self.depth - 1, -1, -1):
             dx, _ = self._block_backward(dx, of_blocks[number], gradients, f"blocks.{number}")
-        _, *of_layer = ops.linear_backward(dx, embed)
-        _put(gradients, "embed", of_layer)
+        _put(gradients, "embed", list(ops.linear_backward_first(dx, embed)))
         return gradients
 
     def _block_backward(self, dy: Array, cache: Cache, gradients: Parameters, name: str) -> tuple[Array, Array]:

@@ -69,7 +69,7 @@ class Recipe:
     """A model, and how it is trained: `masks` is how often each photograph is hidden and filled."""
 
     model: Inpainter = field(default_factory=Inpainter)
-    steps: int = 12_000
+    steps: int = 6_000
     batch: int = 32
     masks: int = 8
     lr: float = 2e-3

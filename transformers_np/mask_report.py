@@ -24,9 +24,10 @@ from transformers_np.inpainting_training import hidden_pixels, load_inpainter, m
 from transformers_np.masking import PATTERNS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Masked", "fill_in", "mask_picture", "report"]
+__all__ = ["Masked", "fill_in", "from_planes", "mask_picture", "report", "to_planes"]
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
@@ -57,6 +58,20 @@ class Masked(NamedTuple):
     filled: Plane
     refined: Plane
     psnr: dict[str, float]
+
+
+def to_planes(picture: Pixels) -> list[Plane]:
+    """Return luma from 0 to 255, and chroma if there is any: (H, W) or (H, W, 3) uint8 to (H, W) float32 each."""
+    if picture.ndim == 2:
+        return [picture.astype(np.float32)]
+    y, *chroma = color.luma_chroma(picture)
+    return [y + np.float32(color.CENTRE), *chroma]
+
+
+def from_planes(planes: list[Plane]) -> Pixels:
+    """Undo `to_planes`; planes that were rounded nowhere come back exactly."""
+    y, *chroma = planes
+    return color.ycbcr_to_rgb(y - np.float32(color.CENTRE), *chroma) if chroma else y.round().astype(np.uint8)
 
 
 def fill_in(planes: list[Plane], hidden: NDArray[np.bool_], model: Inpainter, parameters: Parameters) -> list[Plane]:
@@ -110,17 +125,11 @@ def mask_picture(
     rows, columns = padded.shape[0] // SIDE, padded.shape[1] // SIDE
     if rows * columns < 2:
         raise UnsupportedError(f"{width} x {height} pixels are one token, which cannot be hidden and seen")
-    if padded.ndim == 3:
-        y, *chroma = color.luma_chroma(padded)
-        planes = [y + np.float32(color.CENTRE), *chroma]
-    else:
-        planes = [padded.astype(np.float32)]
+    planes = to_planes(padded)
     hidden = PATTERNS[pattern](np.random.default_rng(seed), rows, columns, ratio)
     inside = hidden_pixels(hidden)
     refined, filled, *chroma = fill_in(planes, hidden, model, parameters)
-    y = refined - np.float32(color.CENTRE)
-    found = color.ycbcr_to_rgb(y, *chroma) if chroma else refined.round().astype(np.uint8)
-    found[~inside] = padded[~inside]
+    found = from_planes([refined, *chroma])
     visible = np.s_[:height, :width]
     methods = {
         "mae": refined,
@@ -145,7 +154,7 @@ def report(pixels: Pixels, ratio: float, pattern: str, seed: int, folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     visible = masked.original.copy()
     visible[masked.pixels] = GRAY
-    error = _luma(masked.original) - _luma(masked.found)
+    error = to_planes(masked.original)[0] - to_planes(masked.found)[0]
     amplified = np.rint(np.minimum(ERROR_GAIN * np.abs(error), 255)).astype(np.uint8)
     pictures = {
         "original": masked.original,
@@ -160,10 +169,6 @@ def report(pixels: Pixels, ratio: float, pattern: str, seed: int, folder: Path) 
     seconds = time.perf_counter() - start
     psnr = {name: value if math.isfinite(value) else None for name, value in masked.psnr.items()}
     return {"ratio": ratio, "seed": seed, "psnr_masked": psnr, "seconds": seconds}
-
-
-def _luma(picture: Pixels) -> Plane:
-    return picture.astype(np.float32) if picture.ndim == 2 else color.luma_chroma(picture)[0]
 
 
 def _draw_sheet(masked: Masked, pictures: dict[str, Pixels], error: Plane, ratio: float) -> Figure:
@@ -190,11 +195,17 @@ def _draw_sheet(masked: Masked, pictures: dict[str, Pixels], error: Plane, ratio
     ]
     for axes, (title, picture, colours, limits) in zip(grid.flat, panels, strict=True):
         axes.imshow(picture, cmap=colours, vmin=limits[0], vmax=limits[1])
-        axes.set_title(title, fontsize=10)
-        axes.set_axis_off()
+        _finish(axes, title, 10)
     others = ", ".join(f"{name} {psnr[name]}" for name in ("bilinear", "nearest", "mean"))
     figure.suptitle(f"PSNR of luma on hidden pixels; others: {others}", fontsize=11)
     return figure
+
+
+def _finish(axes: Axes, title: str, size: int) -> None:
+    """Write a title, and draw no axes; matplotlib need not look for ticks that the title might hit."""
+    axes.set_title(title, fontsize=size, y=1.0)
+    axes.set(xticks=[], yticks=[])
+    axes.set_axis_off()
 
 
 def _draw_attention(masked: Masked, model: Inpainter, parameters: Parameters) -> Figure:
@@ -235,6 +246,5 @@ def _draw_attention(masked: Masked, model: Inpainter, parameters: Parameters) ->
                 strength = weights / max(float(weights.max()), 1e-9)
                 axes.imshow(strength, cmap="inferno", vmin=0, vmax=1, alpha=0.8, extent=(0, count, count, 0))
             axes.add_patch(Rectangle((half, half), 1, 1, fill=False, edgecolor="cyan", linewidth=1.5))
-            axes.set_title(title, fontsize=9)
-            axes.set_axis_off()
+            _finish(axes, title, 9)
     return figure

@@ -12,7 +12,7 @@ scalable vision learners", 2021). How much it has to know depends on the share t
 
 Each is a ranking of tokens, of which the first int(N (1 - ratio)) remain visible, as in the official code of MAE; but
 at least one token is visible and at least one hidden, or there would be nothing to do. All are drawn from a generator
-that the caller brings: a seed stands for a mask, and costs 32 bits where its tokens would cost log2 of the binomial.
+that the caller brings. So a seed stands for a mask: 32 bits, where to tell a quarter of 6,144 tokens takes 4,978.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PATTERNS", "block_mask", "grid_mask", "mask_bits", "random_mask", "visible_tokens"]
+__all__ = ["PATTERNS", "block_mask", "grid_mask", "random_mask", "visible_tokens"]
 
 Mask = NDArray[np.bool_]
 
-SEED_BITS = 32
 RECTANGLE = 1 / 16  # of the tokens that the largest may hide
 FLATTEST = 0.3  # ratio of its sides, or 1 by that
 
@@ -119,12 +118,3 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int, int, float], Mask]] = {
     "grid": grid_mask,
     "block": block_mask,
 }
-
-
-def mask_bits(tokens: int, visible: int) -> float:
-    """Return what it takes to send a random mask: 32 bits for a seed, or log2 of the number of masks if that is less.
-
-    How many tokens are visible is taken to be known. For a mask that was not drawn by a seed only the latter counts.
-    """
-    choices = math.lgamma(tokens + 1) - math.lgamma(visible + 1) - math.lgamma(tokens - visible + 1)
-    return min(SEED_BITS, max(choices, 0.0) / math.log(2))

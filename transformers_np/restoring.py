@@ -325,7 +325,7 @@ def train_restore(
         "command": f"tcodec train restore --data {folder.name}/ --seed {seed} -o {output.name}",
         "seed": seed,
         "photos": len(paths),
-        "corpus": corpus_hash(paths),  # SHA-256 of the photographs' hashes, in the order of their names
+        "corpus": corpus_hash(paths),
     }
     network = quantise(parameters, origin)
     with output.open("wb") as file:
