@@ -278,10 +278,10 @@ def _round_all(wanted: Wanted) -> tuple[CodedPlane, NDArray[np.float32]]:
     levels[0] = np.rint(magnitudes[0])
     levels = np.copysign(levels, wanted.cells)
     clipped = np.minimum(to_phases(np.abs(levels[ZIGZAG[1:]])), ESCAPE)
-    return CodedPlane(wanted.sizes, levels[0].astype(np.int32), clipped, LAST, _misses(levels[0])), levels
+    return CodedPlane(wanted.sizes, levels[0].astype(np.int32), clipped, LAST, misses(levels[0])), levels
 
 
-def _misses(dc: NDArray[np.floating]) -> NDArray[np.float64]:
+def misses(dc: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return how far off the predictions of DC levels are."""
     levels = dc.astype(np.float64).ravel()
     missed = np.zeros(levels.size)

@@ -47,6 +47,7 @@ __all__ = [
     "code_plane",
     "code_strip",
     "sizes_of_chroma",
+    "to_cells",
 ]
 
 SIZE_BITS = 4
@@ -281,13 +282,30 @@ class StripDecoder:
 
     def levels(self, coded: Sequence[CodedPlane]) -> list[NDArray[np.float32]]:
         """Return the levels of each plane after the walk, (64, rows, columns); those of a second quantiser less 1/2."""
-        values = [plane.magnitudes.reshape(-1) for plane in coded]
-        places = [np.flatnonzero(of_plane) for of_plane in values]
-        magnitudes = np.concatenate([of_plane.take(there) for of_plane, there in zip(values, places, strict=True)])
-        large = np.flatnonzero(magnitudes == ESCAPE)
-        if large.size:
-            size = self._plain.read(np.full(large.size, SIZE_BITS)).astype(np.int64)
-            magnitudes[large] = (ESCAPE - 1) + (1 << size | self._plain.read(size).astype(np.int64))
+        every = self.signed([plane.magnitudes for plane in coded], [plane.second for plane in coded])
+        return [to_cells(plane.dc, of_plane) for plane, of_plane in zip(coded, every, strict=True)]
+
+    def signed(
+        self, clipped: Sequence[NDArray[np.float32]], seconds: Sequence[NDArray[np.bool_] | None]
+    ) -> list[NDArray[np.float32]]:
+        """Read what is at the end of a strip: what large magnitudes have more, and signs.
+
+        Parameters
+        ----------
+        clipped : sequence of float32 arrays
+            Magnitudes as they were coded, of any shapes.
+        seconds : sequence of bool arrays or None
+            Which of them are of a second quantiser, if there is one.
+
+        Returns
+        -------
+        list of float32 arrays
+            Levels, in the same shapes.
+        """
+        values = [magnitudes.reshape(-1) for magnitudes in clipped]
+        places = [np.flatnonzero(each) for each in values]
+        magnitudes = np.concatenate([each.take(there) for each, there in zip(values, places, strict=True)])
+        self._add_escapes(magnitudes)
         if not 0 <= self._plain_bits - self._plain.at < 8:
             raise FormatError(f"{self._plain_bits} plain bits, of which {self._plain.at} are used")
         signs = self._rans.finish()[: magnitudes.size]
@@ -295,20 +313,31 @@ class StripDecoder:
         if -(-rest // 8) != len(self._tail):
             raise FormatError(f"{len(self._tail)} bytes where {rest} signs belong")
         signs = np.concatenate([signs, np.unpackbits(np.frombuffer(self._tail, np.uint8), count=rest)])
-        for plane, there, of_plane in zip(coded, places, _each(magnitudes, places), strict=True):
-            if plane.second is not None:
-                of_plane[...] -= np.float32(0.5) * plane.second.reshape(-1).take(there)
+        for second, there, part in zip(seconds, places, _each(magnitudes, places), strict=True):
+            if second is not None:
+                part[...] -= np.float32(0.5) * second.reshape(-1).take(there)
         magnitudes *= np.float32(1) - np.float32(2) * signs
         levels = []
-        for plane, there, of_plane in zip(coded, places, _each(magnitudes, places), strict=True):
-            signed = np.zeros(plane.magnitudes.shape, np.float32)
-            signed.reshape(-1)[there] = of_plane
-            cells = np.empty((64, *plane.dc.shape), np.float32)
-            cells[0] = plane.dc
-            rows, columns = plane.dc.shape
-            cells[ZIGZAG[1:]] = from_phases(signed, rows, columns)
-            levels.append(cells)
+        for each, there, part in zip(clipped, places, _each(magnitudes, places), strict=True):
+            found = np.zeros(each.shape, np.float32)
+            found.reshape(-1)[there] = part
+            levels.append(found)
         return levels
+
+    def _add_escapes(self, magnitudes: NDArray[np.float32]) -> None:
+        """Add to magnitudes of 17 what they have more, in place."""
+        large = np.flatnonzero(magnitudes == ESCAPE)
+        if large.size:
+            size = self._plain.read(np.full(large.size, SIZE_BITS)).astype(np.int64)
+            magnitudes[large] = (ESCAPE - 1) + (1 << size | self._plain.read(size).astype(np.int64))
+
+
+def to_cells(dc: NDArray[np.integer], levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put DC levels and all others (4, 63, N) into one array: (64, rows, columns), frequencies in raster order."""
+    cells = np.empty((64, *dc.shape), np.float32)
+    cells[0] = dc
+    cells[ZIGZAG[1:]] = from_phases(levels, *dc.shape)
+    return cells
 
 
 def _each(levels: NDArray[np.float32], places: Sequence[NDArray[np.intp]]) -> list[NDArray[np.float32]]:

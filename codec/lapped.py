@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 from codec.dct import basis
 
-__all__ = ["SAMPLE_UNIT", "SIZES", "Lapping", "Steps", "edges", "forward", "inverse"]
+__all__ = ["SAMPLE_UNIT", "SIZES", "Lapping", "Steps", "edges", "forward", "inverse", "no_lapping"]
 
 SIZES = (8, 16, 32)
 REACH = 4  # pixels on either side of an edge
@@ -78,6 +78,11 @@ class Lapping(NamedTuple):
     def pre(self) -> NDArray[np.float32]:
         """What the pre-filter adds, (2, 8, 8)."""
         return (np.linalg.inv(np.eye(8) + self.post / FILTER_UNIT) - np.eye(8)).astype(np.float32)
+
+
+def no_lapping() -> Lapping:
+    """Return filters that add nothing."""
+    return Lapping(np.zeros((2, 8, 8), np.int64), {n: np.full(n, LENGTH_UNIT, np.int64) for n in SIZES})
 
 
 def edges(sizes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

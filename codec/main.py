@@ -41,7 +41,7 @@ from bitstreams.errors import CodecError, FormatError, TruncatedError
 from codec import chroma_from_luma, color, lapped, loop_filter
 from codec.block_choice import activity, choose_by_coding, choose_sizes, guess_cost
 from codec.context_strip import CodedPlane, Plane, StripDecoder, code_strip, sizes_of_chroma
-from codec.lapped import Lapping, Steps
+from codec.lapped import Steps
 from codec.stages import Stages
 from codec.strip_encoder import PlaneEncoder, Wanted, encode_plane, join
 from codec.trained import Trained, trained
@@ -203,7 +203,7 @@ class Main:
     def steps(self) -> list[Steps]:
         """Quantiser steps of each plane."""
         tune = TUNES[self.tune]
-        lapping = self.tables.lapping if self.lapped else _no_lapping()
+        lapping = self.tables.lapping if self.lapped else lapped.no_lapping()
         steps = [Steps(self.step, lapping, tune.slope)]
         if self.channels >= 3:
             for ratio in tune.half if self.subsampled else tune.full:
@@ -409,9 +409,3 @@ def _step(quality: float) -> int:
     percent = 50_000_000 // hundredths if hundredths < 5000 else 20_000 - 2 * hundredths  # in 1/100
     step = (STEP_50 * lapped.COEFFICIENT_UNIT * percent + 5000) // 10_000
     return min(max(step, FINEST), COARSEST)
-
-
-def _no_lapping() -> Lapping:
-    """Return filters that add nothing."""
-    lengths = {n: np.full(n, lapped.LENGTH_UNIT, np.int64) for n in lapped.SIZES}
-    return Lapping(np.zeros((2, 8, 8), np.int64), lengths)

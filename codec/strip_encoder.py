@@ -9,7 +9,7 @@ before. `join` then puts planes together: the format is described in `codec.cont
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,8 @@ class PlaneEncoder:
     contexts : (4, 63, N) int16 array
         The context of each level, whatever the quantiser; -1 where 0 was implied.
     """
+
+    LATE: ClassVar[slice] = slice(None)  # phases whose signs, and what large magnitudes have more, stand at the end
 
     def __init__(
         self,
@@ -193,16 +195,20 @@ class PlaneEncoder:
 
     def end(self, last: int) -> int:
         true = _diagonal(np.flatnonzero(self._chosen.any(axis=(0, 2))))
-        after = [mark for d, mark in self._marks.items() if d > true]
-        if after:
-            self.rans.forget(min(after))
-        flat = self._chosen.reshape(-1)
+        self._forget_beyond(true)
+        flat = self._chosen[self.LATE].reshape(-1)
         places = np.flatnonzero(flat)
         values = flat.take(places)
         self.escapes = values[values >= ESCAPE] - (ESCAPE - 1)
-        self.signs = self._coefficients.reshape(-1).take(places) < 0
+        self.signs = self._coefficients[self.LATE].reshape(-1).take(places) < 0
         self.head = self.head._replace(last=true)
         return true
+
+    def _forget_beyond(self, last: int) -> None:
+        """Drop the symbols of diagonals beyond one: all zeros."""
+        after = [mark for d, mark in self._marks.items() if d > last]
+        if after:
+            self.rans.forget(min(after))
 
     @property
     def implied_too_much(self) -> bool:

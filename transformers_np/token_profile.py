@@ -1,0 +1,195 @@
+"""The token profile: blocks as the tokens of small networks, which predict, and correct, what is sent.
+
+encode   pixels -> planes -> 8 x 8 DCT -> four passes: predict, code what was missed -> bytes
+decode   bytes -> four passes: predict, add what was missed -> correct -> inverse DCT -> pixels
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.errors import CodecError, FormatError, TruncatedError
+from codec import lapped
+from codec.block_choice import activity
+from codec.context_strip import CodedPlane, Plane, code_plane, code_strip, to_cells
+from codec.main import TUNES as MAIN_TUNES
+from codec.main import WEIGHT, Main, _step
+from codec.scan import ZIGZAG
+from codec.stages import Stages
+from codec.strip_encoder import PlaneEncoder, encode_plane, join
+from transformers_np.token_model import Learned, learned
+from transformers_np.token_network import FRACTION
+from transformers_np.token_strip import Blocks, TokenDecoder, Uses, code_tokens, encode_tokens
+
+__all__ = ["Tokens"]
+
+PARAMETERS = struct.Struct(">HB")
+FINEST = lapped.COEFFICIENT_UNIT
+PASSES, PREDICTED, SWITCHED = 1, 2, 4  # flags in the header
+RESTORED = 1  # in a strip
+PLAIN_STEPS = lapped.Steps(1, lapped.no_lapping())  # coefficients in 1/64 as levels
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The stages for one kind of picture at one quality."""
+
+    STAGES: ClassVar[Stages] = {
+        "passes": "the main profile's order and contexts, without prediction and transforms",
+        "prediction": "passes of which nothing is predicted",
+        "transforms": "the cosine transform for every block",
+        "restoration": "samples as the transform leaves them",
+        "rdoq": "rounding with a deadzone",
+    }
+    TUNES: ClassVar[Mapping[str, float]] = {name: tune.adaptation for name, tune in MAIN_TUNES.items()}
+    STRIP: ClassVar[int] = 1 << 20
+    PIXELS_A_BYTE: ClassVar[int] = 1 << 18
+
+    channels: int
+    subsampled: bool
+    step: int
+    flags: int = PASSES | PREDICTED | SWITCHED
+    tune: str = field(default="psnr", compare=False)
+    without: Collection[str] = field(default=(), compare=False)
+    tables: Learned = field(default_factory=learned, compare=False, repr=False)
+
+    @classmethod
+    def choose(
+        cls,
+        channels: int,
+        subsampled: bool,
+        quality: float,
+        tune: str,
+        *,
+        tables: str | None = None,
+        effort: int | None = None,
+        without: Collection[str] = (),
+    ) -> Tokens:
+        """Choose the stages for an encoder."""
+        if tune not in cls.TUNES:
+            raise CodecError(f"unknown tune {tune!r}; known are {', '.join(cls.TUNES)}")
+        if tables is not None:
+            raise CodecError("the token profile has no choice of tables; it goes by --tune")
+        if effort is not None:
+            raise CodecError("the token profile knows only one effort")
+        named = {PASSES: "passes", PREDICTED: "prediction", SWITCHED: "transforms"}
+        flags = 0 if "passes" in without else sum(flag for flag, name in named.items() if name not in without)
+        return cls(channels, subsampled, _step(quality), flags, tune, without)
+
+    @classmethod
+    def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Tokens:
+        """Read the parameters in a file's header, or raise FormatError."""
+        if len(parameters) != PARAMETERS.size:
+            raise FormatError(f"{len(parameters)} bytes of parameters; the token profile has {PARAMETERS.size}")
+        step, flags = PARAMETERS.unpack(parameters)
+        if step < FINEST or flags > 7 or (flags and not flags & PASSES):
+            raise FormatError(f"step {step}, flags {flags} are not in the token profile")
+        return cls(channels, subsampled, step, flags)
+
+    def to_bytes(self) -> bytes:
+        """Write the parameters for a file's header."""
+        return PARAMETERS.pack(self.step, self.flags)
+
+    @cached_property
+    def main(self) -> Main:
+        """What codes chroma and alpha: the main profile, with blocks of 8 x 8, without filters of any kind."""
+        without = {"large-blocks", "lapping", "chroma-from-luma", "loop-filter", *(set(self.without) & {"rdoq"})}
+        return Main(self.channels, self.subsampled, self.step, "psnr", False, without=without, tables=self.tables.plain)
+
+    @property
+    def _uses(self) -> Uses:
+        return Uses(bool(self.flags & PREDICTED), bool(self.flags & SWITCHED))
+
+    @property
+    def macroblock(self) -> int:
+        """Side of what strips are multiples of, that of the main profile."""
+        return self.main.macroblock
+
+    def planes(self, height: int, width: int) -> list[Plane]:
+        """Return the planes of a strip of so many pixels."""
+        planes = self.main.planes(height, width)
+        if self.flags:
+            planes[0] = planes[0]._replace(model=self.tables.luma)
+        return planes
+
+    def encode_strip(self, pixels: NDArray[np.uint8]) -> bytes:
+        """Code a strip: (H, W, channels) uint8, both sides multiples of 32."""
+        planes, samples = self.planes(*pixels.shape[:2]), self.main.samples(pixels)
+        coders: list[PlaneEncoder] = []
+        coded: list[CodedPlane] = []
+        for number, (plane, of_plane, steps) in enumerate(zip(planes, samples, self.main.steps, strict=True)):
+            wanted, _ = self.main.want(plane, of_plane, steps, coded, np.zeros((0, 0), np.float32))
+            weight = WEIGHT * activity(wanted.cells, wanted.sizes) ** self.TUNES[self.tune]
+            wanted = wanted._replace(weight=weight)
+            if self.flags and not number:
+                coder, result = encode_tokens(
+                    plane, wanted, self.tables.model, self.tables.plain, self.step, self._uses
+                )
+                coders.append(coder)
+                coded.append(result.coded)
+                blocks = result.finish(coder.late())
+            else:
+                plain, of_coder = encode_plane(plane, wanted, coded, self.tables.plain)
+                coders.append(plain)
+                coded.append(of_coder)
+                if not number:
+                    blocks = self._blocks(plain.decoded(of_coder))
+        restored = "restoration" not in self.without and self._is_better(blocks, samples[0])
+        return bytes([RESTORED * restored]) + join(coders)
+
+    def _blocks(self, cells: NDArray[np.float32]) -> Blocks:
+        """Return the blocks of levels that were not predicted: (64, rows, columns)."""
+        blocks = Blocks(cells[0].astype(np.int32), self.step)
+        blocks.put_all(np.float32(FRACTION) * cells[ZIGZAG[1:]])
+        return blocks
+
+    def _is_better(self, blocks: Blocks, samples: NDArray[np.float32]) -> bool:
+        """Whether what the network corrects comes closer to what was wanted."""
+        wanted = lapped.SAMPLE_UNIT * samples
+        before, after = (
+            np.square(self.luma(each) - wanted).sum(dtype=np.float64)
+            for each in (blocks.coefficients, blocks.restored(self.tables.model.restoration))
+        )
+        return bool(after < before)
+
+    def luma(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn coefficients in 1/16 of a step, (rows, columns, 64) in zigzag order, into samples in 1/8."""
+        rows, columns, _ = coefficients.shape
+        cells = np.empty((64, rows, columns), np.float32)
+        # Products are below 2**40, exact in float64.
+        whole = np.rint(np.moveaxis(coefficients, -1, 0) * np.float64(self.step / FRACTION))
+        cells[ZIGZAG] = np.clip(whole, -lapped.LARGEST_COEFFICIENT, lapped.LARGEST_COEFFICIENT)
+        return lapped.inverse(cells, np.full((rows, columns), 8, np.uint8), PLAIN_STEPS)
+
+    def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
+        """Decode a strip; parameters and errors are those of `codec.main.Main.decode_strip`."""
+        planes = self.planes(*pixels.shape[:2])
+        if at >= len(data):
+            raise TruncatedError("the strip is empty")
+        if data[at] > RESTORED:
+            raise FormatError(f"flags {data[at]:#b} of a strip")
+        coder = TokenDecoder(data, at + 1, planes, self.tables.plain)
+        if self.flags:
+            tokens = code_tokens(coder, planes[0], self.tables.model, self.step, self._uses)
+            coded = [tokens.coded]
+            for plane in planes[1:]:
+                coded.append(code_plane(coder, plane, coded))
+            late, *signed = coder.signed([tokens.late, *(each.magnitudes for each in coded[1:])], [None] * len(coded))
+            blocks = tokens.finish(late)
+            others = [to_cells(each.dc, of_plane) for each, of_plane in zip(coded[1:], signed, strict=True)]
+        else:
+            coded = code_strip(coder, planes)
+            first, *others = coder.levels(coded)
+            blocks = self._blocks(first)
+        coefficients = blocks.restored(self.tables.model.restoration) if data[at] else blocks.coefficients
+        samples = [self.luma(coefficients)]
+        for each, levels, steps in zip(coded[1:], others, self.main.steps[1:], strict=True):
+            samples.append(self.main.restore(each, levels, steps, None))
+        self.main.to_pixels(samples, pixels)
