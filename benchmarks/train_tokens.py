@@ -4,19 +4,22 @@
 
 It takes half an hour on one thread, and 2 GB of memory. All that is drawn at random comes from the seed.
 
-    networks        one for each pass. Luma is coded plainly at random steps, in all eight orientations, and any block may
-                    be any pass's: its neighbours are all there. Predictions are fitted by least squares of arcsinh of
-                    coefficients in steps; expected errors by the bits that a geometric distribution of that mean takes.
-                    A photograph at a step counts by how little there is in it, since rates are compared by their ratio
+    networks        one for each pass. Luma is coded plainly at random steps, in all eight orientations, and any block
+                    may be any pass's: its neighbours are all there. Predictions are fitted by least squares of the
+                    arcsinh of coefficients in steps; expected errors by the bits that a geometric distribution of that
+                    mean takes. A photograph at a step counts by how little there is in it, since rates are compared by
+                    their ratio
     transforms      of what the networks miss by (`transformers_np.token_transforms`)
     contexts        as in `benchmarks.train_main`, of what is coded pass by pass with networks and transforms
     restoration     a network that is shown blocks as they are decoded, and learns what they were, by least squares
+    loop filter     as in `benchmarks.train_main`, of what restoration leaves
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,10 +32,12 @@ from tqdm import tqdm
 from benchmarks.train_main import (
     LEAST_AC,
     SAMPLE,
+    Filtered,
     Item,
     ac_frequencies,
     dc_frequencies,
     fit_dc,
+    fit_filter,
     fit_weights,
     misses,
 )
@@ -63,7 +68,7 @@ from transformers_np.token_network import (
     quantise,
     step_input,
 )
-from transformers_np.token_strip import WEIGHT, Blocks, TokenModel
+from transformers_np.token_strip import WEIGHT, Blocks, TokenModel, to_samples
 from transformers_np.token_transforms import Transforms
 
 __all__ = ["main", "train"]
@@ -76,7 +81,7 @@ LADDER = (5, 8, 13, 21, 34, 56, 90)  # for transforms and contexts
 DEADZONE = np.float32(0.37)  # about what an encoder that weighs bits comes to
 WIDTHS = (128, 256, 256, 256, 256)  # hidden units: of each pass, and of restoration
 BATCH = 1024
-RATE, WARMUP = 1e-3, 200
+SHARES, RATES, WARMUP = (0.7, 0.3), (1e-3, 5e-4), 200
 DECAY = 0.02
 CLIP = 50.0
 BIT = np.float32(0.17)  # what a nat of an error's code is worth beside a squared error
@@ -202,7 +207,7 @@ def batch_of(pool: Pool, pick: NDArray[np.integer], stage: int) -> tuple[Floats,
 def initial(sizes: Sequence[int], rng: np.random.Generator) -> dict[str, Floats]:
     """Draw the parameters of a network (He et al., 2015); the last layer begins near 0."""
     found: dict[str, Floats] = {}
-    for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (before, after) in enumerate(itertools.pairwise(sizes)):
         scale = np.sqrt(2 / before) if i < len(sizes) - 2 else 0.2 / np.sqrt(before)
         found[f"{i}.weight"] = (scale * rng.standard_normal((after, before))).astype(np.float32)
         found[f"{i}.bias"] = np.zeros(after, np.float32)
@@ -266,30 +271,42 @@ def output_scales(pool: Pool, stage: int) -> Floats:
 
 
 def fit(
-    pool: Pool, stage: int, width: int, steps: int, rng: np.random.Generator, log: Callable[[str], None]
-) -> Network:
-    """Train the network of a pass, or of restoration, and turn it into whole numbers."""
-    outputs = 126 if stage < PASSES else 64
-    vector, parameters = flatten(initial([input_size(around(stage)), width, width, outputs], rng))
-    gradient, views = flatten(parameters)
-    optimiser = AdamW(vector, parameters, betas=(0.9, 0.99), weight_decay=DECAY)
+    pool: Pool,
+    stage: int,
+    parameters: Mapping[str, Floats],
+    scales: Floats,
+    steps: int,
+    rate: float,
+    rng: np.random.Generator,
+    log: Callable[[str], None],
+) -> tuple[dict[str, Floats], Network]:
+    """Train the network of a pass, or of restoration, from some parameters on; return new ones, and whole numbers."""
+    vector, views = flatten(parameters)
+    gradient, slots = flatten(parameters)
+    optimiser = AdamW(vector, views, betas=(0.9, 0.99), weight_decay=DECAY)
     find_loss = prediction_loss if stage < PASSES else restoration_loss
-    scales, mean = output_scales(pool, stage), 0.0
-    for step in tqdm(range(steps), desc=f"network {stage}", leave=False, file=sys.stderr):
+    mean = 0.0
+    for step in tqdm(range(steps), desc=f"network {stage}", leave=False, file=sys.stderr, mininterval=5):
         pick = rng.integers(0, pool.places.size, BATCH)
         inputs, wanted = batch_of(pool, pick, stage)
-        out, caches = forward(parameters, inputs / np.float32(IN_UNIT))
+        out, caches = forward(views, inputs / np.float32(IN_UNIT))
         loss, dout = find_loss(out * scales, wanted, pool.weights[pick])
-        gather(backward(dout * scales, caches), views)
+        gather(backward(dout * scales, caches), slots)
         clip_gradients(gradient, CLIP)
-        optimiser.step(gradient, cosine(step, steps, RATE, min(WARMUP, steps // 4)))
+        optimiser.step(gradient, cosine(step, steps, rate, min(WARMUP, steps // 4)))
         mean += (loss - mean) / min(step + 1, 200)
     log(f"network {stage}: loss {mean:.4f}")
     sample, _ = batch_of(pool, rng.integers(0, pool.places.size, SAMPLES), stage)
-    if stage == PASSES:
-        return quantise(parameters, FRACTION * scales, np.zeros(64, np.float32), sample)
-    units, offsets = np.repeat(np.array([OUT_UNIT, 4], np.float32), 63), np.repeat(np.array([0, 24], np.float32), 63)
-    return quantise(parameters, units * scales, offsets, sample)
+    units, offsets = np.full(64, FRACTION, np.float32), np.zeros(64, np.float32)
+    if stage < PASSES:
+        units = np.repeat(np.array([OUT_UNIT, 4], np.float32), 63)
+        offsets = np.repeat(np.array([0, 24], np.float32), 63)
+    return {name: view.copy() for name, view in views.items()}, quantise(views, units * scales, offsets, sample)
+
+
+def draw(stage: int, width: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Draw the parameters of the network of a pass, or of restoration."""
+    return initial([input_size(around(stage)), width, width, 126 if stage < PASSES else 64], rng)
 
 
 # What comes after the networks of the passes ----------------------------------------------------------------------
@@ -343,13 +360,16 @@ def code_roughly(cells: Floats, step: int, networks: Sequence[Network], transfor
 
 
 def code_all(planes: Sequence[Floats], networks: Sequence[Network], transforms: Transforms) -> list[Coded]:
-    """Code planes at every other step of the ladder, in turn the even and the odd ones."""
-    jobs = [(plane, step) for i, plane in enumerate(planes) for step in LADDER[i % 2 :: 2]]
-    units = [(plane, lapped.COEFFICIENT_UNIT * step) for plane, step in jobs]
+    """Code planes at the steps of `ladder`."""
     return [
         code_roughly(transform(plane, step), step, networks, transforms)
-        for plane, step in tqdm(units, desc="coding", leave=False, file=sys.stderr)
+        for plane, step in tqdm(ladder(planes), desc="coding", leave=False, file=sys.stderr)
     ]
+
+
+def ladder(planes: Sequence[Floats]) -> list[tuple[Floats, int]]:
+    """Return each plane with each of its steps, in 1/64: in turn the even and the odd ones of the ladder."""
+    return [(plane, lapped.COEFFICIENT_UNIT * step) for i, plane in enumerate(planes) for step in LADDER[i % 2 :: 2]]
 
 
 def fit_matrices(blocks: Floats, number: int, log: Callable[[str], None]) -> NDArray[np.float64]:
@@ -494,8 +514,24 @@ def train(
     rng = np.random.default_rng(seed)
     planes = [color.luma_chroma(photo)[0] for photo in photos]
     whole = [grids.pad(plane, 32) for plane in planes]
-    pool = make_pool(planes, rng)
-    networks = [fit(pool, number, widths[number], steps, rng, log) for number in range(PASSES)]
+    parameters = [draw(stage, width, rng) for stage, width in enumerate(widths)]
+    networks: list[Network] = []
+    # First on blocks that are coded without networks, then on what these make of them.
+    for share, rate in zip(SHARES, RATES, strict=True):
+        known = tuple(networks)
+
+        def decode(cells: Floats, step: int, known: Sequence[Network] = known) -> Floats:
+            return code_roughly(cells, step, known, no_transforms()).blocks.coefficients
+
+        pool = make_pool(planes, rng, decode if known else plainly)
+        if not known:
+            scales = [output_scales(pool, stage) for stage in range(PASSES)]
+        networks.clear()
+        for stage in range(PASSES):
+            parameters[stage], network = fit(
+                pool, stage, parameters[stage], scales[stage], round(share * steps), rate, rng, log
+            )
+            networks.append(network)
     switched = fit_transforms(whole, networks, transforms, rng, log)
     coded = code_all(whole, networks, switched)
     weights, counts = fit_contexts(coded, rng)
@@ -503,13 +539,18 @@ def train(
     tables = Tables(np.concatenate([dc_frequencies(dc_counts), ac_frequencies(counts)]))
     del coded
 
-    def decode(cells: Floats, step: int) -> Floats:
+    def decode_all(cells: Floats, step: int) -> Floats:
         return code_roughly(cells, step, networks, switched).blocks.coefficients
 
-    pool = make_pool(planes, rng, decode)
-    restoration = fit(pool, PASSES, widths[PASSES], steps, rng, log)
+    pool = make_pool(planes, rng, decode_all)
+    _, restoration = fit(pool, PASSES, parameters[PASSES], output_scales(pool, PASSES), steps, RATES[0], rng, log)
     model = TokenModel(networks, restoration, weights, switched)
-    return Learned(model, PlaneModel(dc, [], tables, {}), trained(), {})
+    pairs = []
+    for plane, step in ladder(whole):
+        blocks = code_roughly(transform(plane, step), step, networks, switched).blocks
+        decoded = to_samples(blocks.restored(restoration), step)
+        pairs.append(Filtered(plane, decoded, step))
+    return Learned(model, PlaneModel(dc, [], tables, {"psnr": fit_filter(pairs)}), trained(), {})
 
 
 def main() -> None:

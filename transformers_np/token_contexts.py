@@ -1,8 +1,8 @@
 """How large levels of a pass are likely to be: the contexts of the token profile.
 
 A plane's blocks are coded in four passes (`codec.contexts.PHASES`), a quarter of the blocks in each, all levels of a
-pass before the next pass begins. What was a phase in each diagonal of frequencies there is a pass over all of them here:
-only so can the blocks of a pass be predicted from those before (`transformers_np.token_network`).
+pass before the next pass begins. What was a phase in each diagonal of frequencies there is a pass over all of them
+here: only so can the blocks of a pass be predicted from those before (`transformers_np.token_network`).
 
     0 2 0 2        pass 0 knows nothing but DC; pass 1 knows the blocks at its four corners (0);
     3 1 3 1        pass 2 its four nearest ones (0 and 1); pass 3 all eight

@@ -32,7 +32,7 @@ class Learned(NamedTuple):
     ----------
     model : TokenModel
     luma : PlaneModel
-        DC weights, and frequencies of symbols.
+        DC weights, frequencies of symbols, and the loop filter.
     plain : Trained
         Tables for planes that are coded without networks.
     origin : mapping
@@ -61,6 +61,7 @@ def to_arrays(of: Learned) -> dict[str, NDArray[Any]]:
     arrays["transforms"] = np.rint(of.model.transforms.matrices[1:] * transforms.UNIT).astype(np.int16)
     arrays["choices"] = of.model.transforms.tables.frequencies.astype(np.uint16)
     arrays["dc"] = np.rint(of.luma.dc * UNIT).astype(np.int32)
+    arrays["filters"] = of.luma.filters["psnr"].astype(np.int16)
     arrays["tables"] = of.luma.tables.frequencies.astype(np.uint16)
     return arrays
 
@@ -89,7 +90,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Learned:
             *sources, error, constant = parts
             single = [np.ascontiguousarray(part, np.float32) for part in sources]
             weights[-1].append(PassWeights(single, error, constant.astype(np.float32)))
-    luma = PlaneModel(arrays["dc"] / UNIT, [], Tables(arrays["tables"]), {})
+    luma = PlaneModel(arrays["dc"] / UNIT, [], Tables(arrays["tables"]), {"psnr": arrays["filters"].astype(np.int64)})
     matrices = np.concatenate([np.eye(63)[None], arrays["transforms"] / transforms.UNIT])
     model = TokenModel(networks[:PASSES], networks[PASSES], weights, Transforms(matrices, Tables(arrays["choices"])))
     return Learned(model, luma, trained(), json.loads(str(arrays["origin"])))

@@ -5,18 +5,18 @@ A network sees the coefficients of some of the blocks around, those that a decod
 value (where edges and waves go on, so does their sign), and how far off that may be, which is what an entropy coder
 wants to know.
 
-**Scale.** Coefficients are anything from a fraction of a step to hundreds of steps, and what matters about the large ones
-is their ratio. So inputs are c(x) = arcsinh(x), which is x itself for small ones and a logarithm for large ones, and the
-network answers in the same way: an error of its output is a share of a large prediction, and a fraction of a step of a
-small one. The quantiser's step is told as well.
+**Scale.** Coefficients are anything from a fraction of a step to hundreds of steps, and what matters about the large
+ones is their ratio. So inputs are c(x) = arcsinh(x), which is x itself for small ones and a logarithm for large ones,
+and the network answers in the same way: an error of its output is a share of a large prediction, and a fraction of a
+step of a small one. The quantiser's step is told as well.
 
     x = c(inputs)      h = relu(W1 x + b1)      h = relu(W2 h + b2)      c(value) = W3 h + b3, log2(error) = W4 h + b4
 
-**Exactness.** Decoder and encoder have to come to the same prediction on every machine. All numbers are whole: c and its
-inverse are tables, inputs are in [-127, 127], weights have 8 bits, hidden units are in [0, 255] after a rounded division
-by a power of two; `Network` checks that no sum of products can reach 2**24, below which float32 holds each exactly, in
-any order of summation. The same network in floats is what is trained (`benchmarks.train_tokens`); `quantise` turns it
-into this one.
+**Exactness.** Decoder and encoder have to come to the same prediction on every machine. All numbers are whole: c and
+its inverse are tables, inputs are in [-127, 127], weights have 8 bits, hidden units are in [0, 255] after a rounded
+division by a power of two; `Network` checks that no sum of products can reach 2**24, below which float32 holds each
+exactly, in any order of summation. The same network in floats is what is trained (`benchmarks.train_tokens`);
+`quantise` turns it into this one.
 """
 
 from __future__ import annotations

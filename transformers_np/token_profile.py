@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstreams.errors import CodecError, FormatError, TruncatedError
-from codec import lapped
+from codec import lapped, loop_filter
 from codec.block_choice import activity
 from codec.context_strip import CodedPlane, Plane, code_plane, code_strip, to_cells
 from codec.main import TUNES as MAIN_TUNES
@@ -26,15 +26,14 @@ from codec.stages import Stages
 from codec.strip_encoder import PlaneEncoder, encode_plane, join
 from transformers_np.token_model import Learned, learned
 from transformers_np.token_network import FRACTION
-from transformers_np.token_strip import Blocks, TokenDecoder, Uses, code_tokens, encode_tokens
+from transformers_np.token_strip import Blocks, TokenDecoder, Uses, code_tokens, encode_tokens, to_samples
 
 __all__ = ["Tokens"]
 
 PARAMETERS = struct.Struct(">HB")
 FINEST = lapped.COEFFICIENT_UNIT
 PASSES, PREDICTED, SWITCHED = 1, 2, 4  # flags in the header
-RESTORED = 1  # in a strip
-PLAIN_STEPS = lapped.Steps(1, lapped.no_lapping())  # coefficients in 1/64 as levels
+RESTORED, FILTERED = 1, 2  # in a strip
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class Tokens:
         "passes": "the main profile's order and contexts, without prediction and transforms",
         "prediction": "passes of which nothing is predicted",
         "transforms": "the cosine transform for every block",
-        "restoration": "samples as the transform leaves them",
+        "restoration": "coefficients as they were decoded",
+        "loop-filter": "samples as the transform leaves them",
         "rdoq": "rounding with a deadzone",
     }
     TUNES: ClassVar[Mapping[str, float]] = {name: tune.adaptation for name, tune in MAIN_TUNES.items()}
@@ -141,8 +141,7 @@ class Tokens:
                 coded.append(of_coder)
                 if not number:
                     blocks = self._blocks(plain.decoded(of_coder))
-        restored = "restoration" not in self.without and self._is_better(blocks, samples[0])
-        return bytes([RESTORED * restored]) + join(coders)
+        return bytes([self.choose_finish(blocks, samples[0])]) + join(coders)
 
     def _blocks(self, cells: NDArray[np.float32]) -> Blocks:
         """Return the blocks of levels that were not predicted: (64, rows, columns)."""
@@ -150,30 +149,29 @@ class Tokens:
         blocks.put_all(np.float32(FRACTION) * cells[ZIGZAG[1:]])
         return blocks
 
-    def _is_better(self, blocks: Blocks, samples: NDArray[np.float32]) -> bool:
-        """Whether what the network corrects comes closer to what was wanted."""
+    def choose_finish(self, blocks: Blocks, samples: NDArray[np.float32]) -> int:
+        """Return which of `RESTORED` and `FILTERED` bring blocks closer to the samples that were wanted."""
         wanted = lapped.SAMPLE_UNIT * samples
-        before, after = (
-            np.square(self.luma(each) - wanted).sum(dtype=np.float64)
-            for each in (blocks.coefficients, blocks.restored(self.tables.model.restoration))
-        )
-        return bool(after < before)
+        best, least = 0, float(np.square(self.finish(blocks, 0) - wanted).sum(dtype=np.float64))
+        for flag, name in ((RESTORED, "restoration"), (FILTERED, "loop-filter")):
+            if name not in self.without:
+                error = float(np.square(self.finish(blocks, best | flag) - wanted).sum(dtype=np.float64))
+                if error < least:
+                    best, least = best | flag, error
+        return best
 
-    def luma(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn coefficients in 1/16 of a step, (rows, columns, 64) in zigzag order, into samples in 1/8."""
-        rows, columns, _ = coefficients.shape
-        cells = np.empty((64, rows, columns), np.float32)
-        # Products are below 2**40, exact in float64.
-        whole = np.rint(np.moveaxis(coefficients, -1, 0) * np.float64(self.step / FRACTION))
-        cells[ZIGZAG] = np.clip(whole, -lapped.LARGEST_COEFFICIENT, lapped.LARGEST_COEFFICIENT)
-        return lapped.inverse(cells, np.full((rows, columns), 8, np.uint8), PLAIN_STEPS)
+    def finish(self, blocks: Blocks, flags: int) -> NDArray[np.float32]:
+        """Turn blocks into samples in 1/8, with what the flags of a strip say."""
+        model = self.tables.model
+        samples = to_samples(blocks.restored(model.restoration) if flags & RESTORED else blocks.coefficients, self.step)
+        return loop_filter.apply(samples, self.step, self.tables.luma.filters["psnr"]) if flags & FILTERED else samples
 
     def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
         """Decode a strip; parameters and errors are those of `codec.main.Main.decode_strip`."""
         planes = self.planes(*pixels.shape[:2])
         if at >= len(data):
             raise TruncatedError("the strip is empty")
-        if data[at] > RESTORED:
+        if data[at] > RESTORED | FILTERED:
             raise FormatError(f"flags {data[at]:#b} of a strip")
         coder = TokenDecoder(data, at + 1, planes, self.tables.plain)
         if self.flags:
@@ -188,8 +186,7 @@ class Tokens:
             coded = code_strip(coder, planes)
             first, *others = coder.levels(coded)
             blocks = self._blocks(first)
-        coefficients = blocks.restored(self.tables.model.restoration) if data[at] else blocks.coefficients
-        samples = [self.luma(coefficients)]
+        samples = [self.finish(blocks, data[at])]
         for each, levels, steps in zip(coded[1:], others, self.main.steps[1:], strict=True):
             samples.append(self.main.restore(each, levels, steps, None))
         self.main.to_pixels(samples, pixels)

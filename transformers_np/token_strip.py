@@ -1,13 +1,14 @@
 """Luma of a strip in the token profile, coded in four passes: the walk that encoder and decoder share.
 
-DC levels come first, as in the main profile (`codec.dc_pyramid`). Then, pass by pass (`transformers_np.token_contexts`),
-a network predicts the blocks of the pass from what is decoded, and what it missed by is coded:
+DC levels come first, as in the main profile (`codec.dc_pyramid`). Then, pass by pass
+(`transformers_np.token_contexts`), a network predicts the blocks of the pass from what is decoded, and what it missed
+by is coded:
 
     coefficient = prediction + level        both in steps, the prediction in 1/16
 
-So a level's sign is needed as soon as its pass is over, when those of the main profile are still hidden in the states of
-the entropy coder (`codec.context_strip`). Of passes 0 to 2, therefore, signs and what large magnitudes have more are
-among the plain bits, after each pass; those of the last pass stay at the end.
+So a level's sign is needed as soon as its pass is over, when those of the main profile are still hidden in the states
+of the entropy coder (`codec.context_strip`). Of passes 0 to 2, therefore, what large magnitudes have more, and signs,
+are among the plain bits, after each pass; those of the last pass stay at the end.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 
 from bitstreams.errors import FormatError
 from bitstreams.rans import RansEncoder
+from codec import lapped
 from codec.context_strip import SIZE_BITS, CodedPlane, Coder, Head, Plane, StripDecoder
 from codec.contexts import ESCAPE, LAST, PHASES
 from codec.dc_pyramid import code_dc
+from codec.scan import ZIGZAG
 from codec.strip_encoder import PlaneEncoder, Wanted
 from codec.trained import Trained
 from transformers_np.token_contexts import ERRORS, PASSES, Magnitudes, Pass, PassWeights, code_pass
@@ -46,9 +49,11 @@ __all__ = [
     "Uses",
     "code_tokens",
     "encode_tokens",
+    "to_samples",
 ]
 
 WEIGHT = 0.12  # lambda of `codec.rdoq`, in squared steps a bit, as in the main profile
+PLAIN_STEPS = lapped.Steps(1, lapped.no_lapping())  # of coefficients in 1/64 as levels
 LATE = PASSES - 1  # the pass whose signs stand at the end
 BAND = 1 << 11  # blocks that a network looks at at a time
 LARGEST_CORRECTION = np.float32(2 * FRACTION)
@@ -154,6 +159,29 @@ class Blocks:
         """Collect what a network sees of some rows of blocks."""
         seen, dc = self._seen[rows.start : rows.stop + 2], self._dc[rows.start : rows.stop + 4]
         return gather_inputs(seen, dc, around, start, pitch, self._step)
+
+
+def to_samples(coefficients: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Turn coefficients into samples.
+
+    Parameters
+    ----------
+    coefficients : (rows, columns, 64) float32 array
+        In 1/16 of a step, zigzag order, whole numbers below 2**22.
+    step : int
+        In 1/64.
+
+    Returns
+    -------
+    (8 * rows, 8 * columns) float32 array
+        In 1/8, whole numbers, the same on every machine.
+    """
+    rows, columns, _ = coefficients.shape
+    cells = np.empty((64, rows, columns), np.float32)
+    # Products are below 2**40, exact in float64.
+    whole = np.rint(np.moveaxis(coefficients, -1, 0) * np.float64(step / FRACTION))
+    cells[ZIGZAG] = np.clip(whole, -lapped.LARGEST_COEFFICIENT, lapped.LARGEST_COEFFICIENT)
+    return lapped.inverse(cells, np.full((rows, columns), lapped.SIZES[0], np.uint8), PLAIN_STEPS)
 
 
 class TokenCoder(Coder, Protocol):

@@ -8,13 +8,13 @@ IP 24, 2015):
     assign    each block goes to the transform T that costs it least, the sum over its coefficients of min(c**2, l**2)
     fit       T of the blocks x that chose it: with c = T x cut off below l, the rotation that comes closest to c x^T
 
-What is transformed here is what a prediction missed by, 63 coefficients without DC; the first transform is the identity,
-which leaves the cosine transform as it is. Which one a block uses is a symbol, coded in the context of how much the
-network expects to be missed: where that is nothing, nobody switches. A transform mixes what the network said of each
-coefficient: of the errors e of a block it expects the squares of T times e.
+What is transformed here is what a prediction missed by, 63 coefficients without DC; the first transform is the
+identity, which leaves the cosine transform as it is. Which one a block uses is a symbol, coded in the context of how
+much the network expects to be missed: where that is nothing, nobody switches. A transform mixes what the network said
+of each coefficient: of the errors e of a block it expects the squares of T times e.
 
-**Exactness.** Matrices hold whole multiples of 2**-12, levels are whole numbers below 2**17: sums stay below 2**40, exact in
-float64 in any order. The result is rounded to 1/16 of a step.
+**Exactness.** Matrices hold whole multiples of 2**-12, levels are whole numbers below 2**17: sums stay below 2**40,
+exact in float64 in any order. The result is rounded to 1/16 of a step.
 """
 
 from __future__ import annotations
