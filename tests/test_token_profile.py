@@ -1,6 +1,7 @@
 """Tests of the token profile: real files, whatever is left out, and nothing but the errors of the tree."""
 
 import random
+from importlib.resources import files
 from unittest import mock
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import codec
 from bitstreams.errors import CodecError, FormatError, TruncatedError
+from codec.files import read_picture
 from codec.image import optional_stages
 from codec.metrics import psnr
 from tests.damage import spoil
@@ -80,8 +82,9 @@ def test_without_anything_learned_a_strip_is_that_of_the_main_profile():
 
 @pytest.mark.parametrize("stage", Tokens.STAGES)
 def test_every_stage_matters(stage):
-    picture = make_picture(96, 128)
-    assert encode(picture, 60, tune="psnr") != encode(picture, 60, tune="psnr", without={stage})
+    photo, _, _ = read_picture((files("codec") / "data/coffee.png").read_bytes(), suffix=".png")
+    picture = photo[150:246, 100:228]
+    assert encode(picture, 20, tune="psnr") != encode(picture, 20, tune="psnr", without={stage})
     assert stage in optional_stages("tokens")
 
 
@@ -129,7 +132,7 @@ def test_flags_that_are_not_of_this_profile_are_refused():
     stages = Tokens.choose(3, False, 60, "psnr")
     strip = stages.encode_strip(make_picture(32, 64))
     out = np.zeros((32, 64, 3), np.uint8)
-    for at, flag in ((0, 2), (1, 0x40), (2, 0x20), (2, 0x40)):
+    for at, flag in ((0, 4), (1, 0x40), (2, 0x20), (2, 0x40)):
         bad = bytearray(strip)
         bad[at] |= flag
         with pytest.raises(FormatError):
@@ -138,15 +141,15 @@ def test_flags_that_are_not_of_this_profile_are_refused():
         stages.decode_strip(strip, len(strip), out)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_damage_raises_nothing_but_errors_of_the_tree(seed):
     rng = random.Random(seed)
-    picture = make_picture(64, 70, 4 if seed % 2 else 3, seed)
-    stages = Tokens.choose(picture.shape[2], bool(seed // 2), 80, "psnr")
+    picture = make_picture(32, 70, 4 if seed % 2 else 3, seed)
+    stages = Tokens.choose(picture.shape[2], not seed, 80, "psnr")
     whole = np.pad(picture, ((0, 0), (0, 26), (0, 0)), mode="edge")
     strip, out = stages.encode_strip(whole), np.zeros_like(whole)
     errors = set()
-    for _ in range(60):
+    for _ in range(40):
         try:
             stages.decode_strip(spoil(rng, strip), 0, out)
         except CodecError as error:
