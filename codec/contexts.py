@@ -49,9 +49,11 @@ from codec.scan import ZIGZAG
 
 __all__ = [
     "CONTEXTS",
+    "CORNERS",
     "DIAGONALS",
     "ESCAPE",
     "LAST",
+    "NEAREST",
     "PHASES",
     "SYMBOLS",
     "WEIGHT_BITS",
@@ -61,6 +63,7 @@ __all__ = [
     "code_magnitudes",
     "find_contexts",
     "from_phases",
+    "neighbours",
     "pool",
     "slopes",
     "to_phases",
@@ -168,6 +171,15 @@ def pool(magnitudes: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
     return to_phases(magnitudes.sum(axis=0)[half].reshape(63, rows, columns + 1)[..., :-1])
 
 
+def neighbours(phase: int, steps: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return the phase of blocks so many rows and columns away, and by how many blocks of that phase they are off."""
+    row, column = PHASES[phase]
+    return [
+        (PHASES.index(((row + down) % 2, (column + right) % 2)), (row + down) // 2, (column + right) // 2)
+        for down, right in steps
+    ]
+
+
 class Surroundings:
     """The magnitudes of a plane that are known so far, and what they tell about the next ones.
 
@@ -268,13 +280,8 @@ class Surroundings:
 
     def _views(self, phase: int, steps: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
         """Return where the present diagonal is of the blocks so many rows and columns away from a phase's: (8, N)."""
-        row, column = PHASES[phase]
-        views = []
-        for down, right in steps:
-            other = PHASES.index(((row + down) % 2, (column + right) % 2))
-            first = self._margin + (row + down) // 2 * self._pitch + (column + right) // 2
-            views.append(self._wide[other, :, first : first + self.places])
-        return views
+        starts = ((other, self._margin + down * self._pitch + right) for other, down, right in neighbours(phase, steps))
+        return [self._wide[other, :, first : first + self.places] for other, first in starts]
 
 
 def _sum(views: Sequence[NDArray[np.float32]], out: NDArray[np.float32]) -> NDArray[np.float32]:

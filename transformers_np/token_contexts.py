@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.contexts import CORNERS, DIAGONALS, LAST, LEAST, NEAREST, find_contexts
+from codec.contexts import CORNERS, DIAGONALS, LAST, LEAST, NEAREST, find_contexts, neighbours
 from transformers_np.token_network import LARGEST_ERROR
 
 __all__ = ["Magnitudes", "Pass", "PassWeights", "code_pass", "source_sizes"]
@@ -133,8 +133,8 @@ class Pass:
         empty = np.zeros((0, magnitudes.places), np.float32)
         self._same = np.zeros((63, magnitudes.places), np.float32)
         self._known = [
-            magnitudes.around(NEAREST[number]) if number >= 2 else empty,
-            magnitudes.around(CORNERS[number]) if number % 2 else empty,
+            magnitudes.around(neighbours(number, NEAREST)) if number >= 2 else empty,
+            magnitudes.around(neighbours(number, CORNERS)) if number % 2 else empty,
         ]
 
     def sources(self, d: int) -> list[NDArray[np.float32]]:

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.contexts import CORNERS, NEAREST
+
 __all__ = [
     "ALL_AROUND",
     "AROUND",
@@ -41,8 +43,6 @@ __all__ = [
     "step_input",
 ]
 
-CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-NEAREST = ((-1, 0), (1, 0), (0, -1), (0, 1))
 AROUND: tuple[Sequence[tuple[int, int]], ...] = ((), CORNERS, NEAREST, NEAREST + CORNERS)  # what each pass knows
 ALL_AROUND = ((0, 0), *NEAREST, *CORNERS)  # what there is when all is decoded
 RING = [(down, right) for down in range(-2, 3) for right in range(-2, 3) if down or right]  # whose DC is looked at
