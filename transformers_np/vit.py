@@ -246,7 +246,7 @@ class Vit:
             dx = block_backward(dx, of_blocks[number], gradients, f"blocks.{number}.")
         gradients["pos_embed"] = dx.sum(axis=0, keepdims=True)
         gradients["cls_token"] = gradients["pos_embed"][:, :1].copy()
-        _, dweight, dbias = ops.linear_backward(np.ascontiguousarray(dx[:, 1:]), embedding)
+        dweight, dbias = ops.linear_backward_first(np.ascontiguousarray(dx[:, 1:]), embedding)
         shape = (self.width, self.channels, self.patch, self.patch)
         gradients["patch_embed.proj.weight"], gradients["patch_embed.proj.bias"] = dweight.reshape(shape), dbias
         return gradients
