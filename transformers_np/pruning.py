@@ -3,29 +3,31 @@
 A codec spends bits where a picture has structure, and leaves out what nobody misses. A transformer can do the same with
 whole tokens: attention works on any number of them, so those that say nothing may stay away. Which are they?
 
-    attention   that to which the class token pays least attention. In each block its weights, a mean over heads, are
-                an opinion on what matters (EViT: Liang et al., "Not all patches are what you need", 2022)
-    entropy     that which takes the fewest bits: it is what was to be expected
+    attention   those to which the class token pays least attention (EViT: Liang et al., "Not all patches are what you
+                need", 2022)
+    entropy     those that take the fewest bits: they are what was to be expected
     random      any; the control
 
-**In the file.** Tokens are chosen before the first block, as an encoder does that sends only some: their place is known
-to it, all the rest is not there for the network, which has never been trained for that. Attention is taken from a pass
-over all tokens, which an encoder has and a decoder has not, as a mean over blocks. What is sent is the bits of the kept
-tokens, and which of the N they are: log2 of the binomial (N over k). A random choice is a seed, and costs nothing.
+**In the network.** All tokens go through the first block, those that are kept go on. Attention is that of the first
+block, a mean over heads. It saves work, and no bits: what the others had to say, the class token has heard by then.
 
-**In the network.** As EViT has it, all tokens go through the first block, and those that the class token attends to
-there go on. It saves work, and no bits.
+**In the file.** Tokens are chosen before the first block, as an encoder does that sends only some; the network never
+sees the rest. Attention is taken from a pass over all tokens, which an encoder can do and a decoder cannot, as a mean
+over blocks and heads. What is sent is the bits of the kept tokens, and which of the N they are: log2 of the binomial
+(N over k). A random choice is a seed, and costs nothing.
 
-**Bits of a token** are those of the quantised DCT of its patch, with a flat step, coded by themselves: a level costs
--log2 of its share among the levels of the same frequency in the pictures to learn from (and as much as one that was
-seen half as often as once if it was never there).
+**Bits of a token** are those of the quantised DCT of its patch, with a flat step, each channel by itself: whether it is
+flat, its DC, and its AC levels if it is not. A level costs -log2 of its share among the levels of the same frequency in
+the pictures to learn from, in which each is counted half a time more than it is there, and so are all others together.
+
+The networks are those of `tcodec train vit`: none has ever seen a picture with tokens missing.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -43,7 +45,7 @@ from transformers_np.tokens import patches
 from transformers_np.vit import Vit, block
 from transformers_np.weights import load_safetensors, load_state_dict
 
-__all__ = ["Bits", "attention_scores", "classify_kept", "prune", "prune_inside"]
+__all__ = ["Bits", "attention_scores", "classify_kept", "first_block", "measure", "place_bits", "prune", "table"]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 
@@ -51,10 +53,29 @@ STEP = 16 / 255  # of quantisation; pictures are from 0 to 1
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1, 0.05)  # of the tokens that are kept
 AT_A_TIME = 500  # pictures
 SEED = 0  # of the random choice
-COLOURS = {"attention": "#d55e00", "attention, in the network": "#e69f00", "entropy": "#8c564b", "random": "#7f7f7f"}
+COLUMN = 19  # characters
+NETWORK, FILE = PLACES = "in the network", "in the file"
+COLOURS = {"attention": "#d55e00", "entropy": "#e69f00", "random": "#7f7f7f"}  # of methods
 
 
 # What a token costs -----------------------------------------------------------------------------------------
+
+
+class _Table:
+    """What levels cost: columns of integers, each with a table of its own."""
+
+    def __init__(self, levels: NDArray[np.int64]) -> None:
+        self._least = int(levels.min(initial=0))
+        counts = np.full((int(levels.max(initial=0)) - self._least + 2, levels.shape[1]), 0.5)  # the last: all others
+        for number, column in enumerate(levels.T):
+            counts[:-1, number] += np.bincount(column - self._least, minlength=len(counts) - 1)
+        self._bits = -np.log2(counts / counts.sum(axis=0))
+
+    def __call__(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the bits of each row: (..., K) to (...)."""
+        index = levels - self._least
+        index[(index < 0) | (index >= len(self._bits))] = len(self._bits) - 1
+        return self._bits[index, np.arange(index.shape[-1])].sum(axis=-1)
 
 
 class Bits:
@@ -70,24 +91,28 @@ class Bits:
 
     def __init__(self, images: Array, patch: int) -> None:
         self.patch = patch
-        levels = self._levels(images).reshape(-1, images.shape[1] * patch * patch)  # (B N, C P P)
-        self._least = int(levels.min())
-        counts = np.full((int(levels.max()) - self._least + 2, levels.shape[1]), 0.5)  # the last is for all others
-        for frequency, column in enumerate(levels.T):
-            counts[:-1, frequency] += np.bincount(column - self._least, minlength=len(counts) - 1)
-        self._bits = -np.log2(counts / counts.sum(axis=0))
+        levels = self._levels(images).reshape(-1, patch * patch)
+        flat = _flat(levels)
+        self._of_flat, self._of_dc = _Table(flat[:, None].astype(np.int64)), _Table(levels[:, :1])
+        self._of_ac = _Table(levels[~flat, 1:])
 
     def _levels(self, images: Array) -> NDArray[np.int64]:
-        """Return quantised coefficients: (B, C, H, W) to (B, N, C P P)."""
+        """Return quantised coefficients: (B, C, H, W) to (B, N, C, P P)."""
         cut = patches(images, self.patch)
         blocks = cut.reshape(*cut.shape[:2], -1, self.patch, self.patch)
-        return np.rint(dct2(blocks) / STEP).astype(np.int64).reshape(cut.shape)
+        return np.rint(dct2(blocks) / STEP).astype(np.int64).reshape(*blocks.shape[:3], -1)
 
     def __call__(self, images: Array) -> NDArray[np.float64]:
         """Return the bits of each token: (B, C, H, W) to (B, N)."""
-        index = self._levels(images) - self._least
-        index[(index < 0) | (index >= len(self._bits))] = len(self._bits) - 1
-        return self._bits[index, np.arange(index.shape[-1])].sum(axis=-1)
+        levels = self._levels(images)
+        flat = _flat(levels)
+        ac = np.where(flat, 0, self._of_ac(levels[..., 1:]))
+        return (self._of_flat(flat[..., None].astype(np.int64)) + self._of_dc(levels[..., :1]) + ac).sum(axis=-1)
+
+
+def _flat(levels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether all levels but DC's are 0: (..., P P) to (...)."""
+    return (levels[..., 1:] == 0).all(axis=-1)
 
 
 def place_bits(tokens: int, kept: int) -> float:
@@ -136,12 +161,14 @@ def classify_kept(model: Vit, images: Array, parameters: Parameters, kept: NDArr
     return model.classify(_keep(x, kept), parameters)[0]
 
 
-def prune_inside(model: Vit, images: Array, parameters: Parameters, count: int) -> Array:
-    """Compute logits with `count` tokens after the first block, those that the class token attends to most there."""
+def first_block(model: Vit, images: Array, parameters: Parameters) -> tuple[Array, Array]:
+    """Return all tokens after the first block, and the attention that the class token pays to each other one there.
+
+    (B, C, H, W) to (B, 1 + N, D) and (B, N).
+    """
     x, _ = model.tokens_of(images, parameters)
     x, (weights, *_) = block(x, parameters, "blocks.0.", model.heads)
-    kept = _largest(weights[:, :, 0, 1:].mean(axis=1), count)
-    return model.classify(_keep(x, kept), parameters, first=1)[0]
+    return x, weights[:, :, 0, 1:].mean(axis=1)
 
 
 # The experiment ---------------------------------------------------------------------------------------------
@@ -157,8 +184,8 @@ class Point(NamedTuple):
 
 def measure(
     model: Vit, parameters: Parameters, pixels: Array, images: Array, labels: NDArray[np.integer], bits: Bits
-) -> dict[str, list[Point]]:
-    """Prune with all methods, to all numbers of tokens.
+) -> dict[str, dict[str, list[Point]]]:
+    """Prune in both places, by all methods, to all numbers of tokens.
 
     Parameters
     ----------
@@ -171,39 +198,40 @@ def measure(
 
     Returns
     -------
-    dict of str to list of Point
-        By method, from all tokens to few.
+    dict of str to dict of str to list of Point
+        By place and method, from all tokens to few.
     """
     tokens = model.tokens
     counts = sorted({max(1, round(share * tokens)) for share in SHARES}, reverse=True)
-    right = {name: np.zeros(len(counts)) for name in COLOURS}
-    spent = {name: np.zeros(len(counts)) for name in COLOURS}
+    right = {(place, method): np.zeros(len(counts)) for place in PLACES for method in COLOURS}
+    spent = {method: np.zeros(len(counts)) for method in COLOURS}
     rng = np.random.default_rng(SEED)
     for first in range(0, len(images), AT_A_TIME):
         part = slice(first, first + AT_A_TIME)
         seen, truth, costs = images[part], labels[part], bits(pixels[part])
+        after_first, attention = first_block(model, seen, parameters)
+        by_chance = rng.random(costs.shape)
         scores = {
-            "attention": attention_scores(model, seen, parameters),
-            "entropy": costs,
-            "random": rng.random(costs.shape),
+            NETWORK: {"attention": attention, "entropy": costs, "random": by_chance},
+            FILE: {"attention": attention_scores(model, seen, parameters), "entropy": costs, "random": by_chance},
         }
-        for place, count in enumerate(counts):
-            for name, of_tokens in scores.items():
-                kept = _largest(of_tokens, count)
-                logits = classify_kept(model, seen, parameters, kept)
-                right[name][place] += (logits.argmax(axis=1) == truth).sum()
-                spent[name][place] += np.take_along_axis(costs, kept, axis=1).sum()
-            logits = prune_inside(model, seen, parameters, count)
-            right["attention, in the network"][place] += (logits.argmax(axis=1) == truth).sum()
-    found = {}
-    for name in COLOURS:
-        points = []
-        for place, count in enumerate(counts):
-            own = None
-            if "network" not in name:
-                own = spent[name][place] / len(images) + (place_bits(tokens, count) if name != "random" else 0)
-            points.append(Point(count, right[name][place] / len(images), own))
-        found[name] = points
+        for (place, method), of_counts in right.items():
+            for number, count in enumerate(counts):
+                kept = _largest(scores[place][method], count)
+                if place == NETWORK:
+                    logits, _ = model.classify(_keep(after_first, kept), parameters, first=1)
+                else:
+                    logits = classify_kept(model, seen, parameters, kept)
+                    spent[method][number] += np.take_along_axis(costs, kept, axis=1).sum()
+                of_counts[number] += (logits.argmax(axis=1) == truth).sum()
+    found: dict[str, dict[str, list[Point]]] = {place: {method: [] for method in COLOURS} for place in PLACES}
+    for (place, method), of_counts in right.items():
+        for number, count in enumerate(counts):
+            sent = None
+            if place == FILE:
+                which = 0 if method == "random" else place_bits(tokens, count)
+                sent = spent[method][number] / len(images) + which
+            found[place][method].append(Point(count, of_counts[number] / len(images), sent))
     return found
 
 
@@ -245,7 +273,10 @@ def prune(source: str, weights: Path, folder: Path) -> dict[str, Any]:
         "data": source,
         "pictures": len(pixels),
         "tokens": model.tokens,
-        "curves": {name: [point._asdict() for point in points] for name, points in found.items()},
+        "curves": {
+            place: {method: [point._asdict() for point in points] for method, points in of_place.items()}
+            for place, of_place in found.items()
+        },
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pruning.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -253,34 +284,39 @@ def prune(source: str, weights: Path, folder: Path) -> dict[str, Any]:
     return report
 
 
-def draw(found: Mapping[str, list[Point]], path: Path, title: str) -> None:
-    """Draw accuracy over tokens, and over bits."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for name, points in found.items():
-        shares = [100 * point.accuracy for point in points]
-        style = {"color": COLOURS[name], "marker": "o", "markersize": 4, "label": name}
-        left.plot([point.kept for point in points], shares, **style)
-        if points[0].bits is not None:
-            right.plot([point.bits for point in points], shares, **style)
-    left.set(xlabel="tokens kept", ylabel="right on pictures held out, %", xlim=(0, None))
-    right.set(xlabel="bits a picture: the tokens kept, and which they are", xlim=(0, None))
-    for axes in (left, right):
+def draw(found: Mapping[str, Mapping[str, Sequence[Point]]], path: Path, title: str) -> None:
+    """Draw accuracy over tokens for both places, and over bits for the file."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    for method, colour in COLOURS.items():
+        style = {"color": colour, "marker": "o", "markersize": 4, "label": method}
+        for axes, place in zip(panels, PLACES, strict=False):
+            points = found[place][method]
+            axes.plot([point.kept for point in points], [100 * point.accuracy for point in points], **style)
+        points = found[FILE][method]
+        panels[2].plot([point.bits for point in points], [100 * point.accuracy for point in points], **style)
+    for axes, place in zip(panels, PLACES, strict=False):
+        axes.set(title=place, xlabel="tokens kept")
+    panels[2].set(title=FILE, xlabel="bits a picture: kept tokens, and which they are")
+    for axes in panels:
+        axes.set_xlim(0, None)
         axes.grid(alpha=0.3)
-    left.legend(loc="lower right")
+    panels[0].set_ylabel("right on pictures held out, %")
+    panels[0].legend(loc="lower right")
     figure.suptitle(title, parse_math=False)
     figure.savefig(path, dpi=110)
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Return the report as text: a row for each number of tokens."""
-    curves = report["curves"]
-    width = max(18, *map(len, curves))
-    lines = ["  ".join(["tokens", *(name.rjust(width) for name in curves)])]
-    for row in zip(*curves.values(), strict=True):
-        cells = [f"{row[0]['kept']:6}"]
-        for point in row:
-            bits = "" if point["bits"] is None else f", {point['bits']:,.0f} bits"
-            cells.append(f"{100 * point['accuracy']:.2f} %{bits}".rjust(width))
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    """Return the report as text: a row for each number of tokens in each place."""
+    lines = []
+    for place, curves in report["curves"].items():
+        lines.append("  ".join([f"{place:14}", *(method.rjust(COLUMN) for method in curves)]))
+        for row in zip(*curves.values(), strict=True):
+            cells = [f"{row[0]['kept']:7} tokens"]
+            for point in row:
+                bits = "" if point["bits"] is None else f", {point['bits']:,.0f} bits"
+                cells.append(f"{100 * point['accuracy']:.2f} %{bits}".rjust(COLUMN))
+            lines.append("  ".join(cells))
+        lines.append("")
+    return "\n".join(lines[:-1])
