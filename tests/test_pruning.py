@@ -128,7 +128,7 @@ def test_bits_are_those_of_the_kept_tokens_and_of_their_places(parameters, monke
     costs = bits(images)
     labels = MODEL.forward(images, parameters)[0].argmax(axis=1)
     labels[:6] = (labels[:6] + 1) % 10
-    found = measure(MODEL, parameters, images, images, labels, bits)
+    found = measure(MODEL, parameters, images, images, labels, bits, quiet=True)
     assert [*found] == ["in the network", "in the file"]
     for of_place in found.values():
         assert [*of_place] == ["attention", "entropy", "random"]
@@ -157,7 +157,7 @@ def test_in_the_network_tokens_go_after_the_first_block(method, parameters):
     kept = [[0, *(1 + np.sort(np.argsort(-of_picture, kind="stable")[:5]))] for of_picture in scores]
     x = np.stack([tokens[places] for tokens, places in zip(after_first, kept, strict=True)])
     labels = MODEL.classify(x, parameters, first=1)[0].argmax(axis=1)
-    found = measure(MODEL, parameters, images, images, labels, bits)
+    found = measure(MODEL, parameters, images, images, labels, bits, quiet=True)
     of_five = {name: points[5].accuracy for name, points in found["in the network"].items()}
     assert of_five[method] == 1
     assert all(share < 1 for name, share in of_five.items() if name != method)

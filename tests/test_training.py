@@ -85,7 +85,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_layer(few, tmp_path, mo
     forward = Cnn.forward
 
     def spoilt(model, images, parameters):
-        if len(calls) == 5:  # the third step of the first epoch is followed by a look at what is held out
+        if len(calls) == 6:  # the third step of the first epoch is followed by two looks at what is held out
             parameters["conv2.weight"][0, 0, 0, 0] = np.nan
         calls.append(0)
         return forward(model, images, parameters)

@@ -33,8 +33,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from bitstreams.errors import FormatError, UnsupportedError
 from codec.dct import dct2
@@ -51,7 +53,7 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 
 STEP = 16 / 255  # of quantisation; pictures are from 0 to 1
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1, 0.05)  # of the tokens that are kept
-AT_A_TIME = 500  # pictures
+AT_A_TIME = 50  # pictures
 SEED = 0  # of the random choice
 COLUMN = 19  # characters
 NETWORK, FILE = PLACES = "in the network", "in the file"
@@ -183,7 +185,14 @@ class Point(NamedTuple):
 
 
 def measure(
-    model: Vit, parameters: Parameters, pixels: Array, images: Array, labels: NDArray[np.integer], bits: Bits
+    model: Vit,
+    parameters: Parameters,
+    pixels: Array,
+    images: Array,
+    labels: NDArray[np.integer],
+    bits: Bits,
+    *,
+    quiet: bool,
 ) -> dict[str, dict[str, list[Point]]]:
     """Prune in both places, by all methods, to all numbers of tokens.
 
@@ -195,6 +204,8 @@ def measure(
         Pictures from 0 to 1, and as the network sees them.
     labels : (B,) integer array
     bits : Bits
+    quiet : bool
+        Whether to show no progress.
 
     Returns
     -------
@@ -206,7 +217,7 @@ def measure(
     right = {(place, method): np.zeros(len(counts)) for place in PLACES for method in COLOURS}
     spent = {method: np.zeros(len(counts)) for method in COLOURS}
     rng = np.random.default_rng(SEED)
-    for first in range(0, len(images), AT_A_TIME):
+    for first in tqdm(range(0, len(images), AT_A_TIME), unit=" parts", disable=quiet or None, leave=False):
         part = slice(first, first + AT_A_TIME)
         seen, truth, costs = images[part], labels[part], bits(pixels[part])
         after_first, attention = first_block(model, seen, parameters)
@@ -235,7 +246,7 @@ def measure(
     return found
 
 
-def prune(source: str, weights: Path, folder: Path) -> dict[str, Any]:
+def prune(source: str, weights: Path, folder: Path, *, quiet: bool) -> dict[str, Any]:
     """Prune the tokens of a trained network; write `pruning.png` and `pruning.json`, and return what the latter holds.
 
     Parameters
@@ -245,6 +256,8 @@ def prune(source: str, weights: Path, folder: Path) -> dict[str, Any]:
     weights : Path
         What `tcodec train vit` wrote.
     folder : Path
+    quiet : bool
+        Whether to show no progress.
 
     Raises
     ------
@@ -268,7 +281,8 @@ def prune(source: str, weights: Path, folder: Path) -> dict[str, Any]:
     pixels = data.held_out.images
     with threadpool_limits(1):
         bits = Bits(data.train.images, model.patch)
-        found = measure(model, parameters, pixels, normaliser(data.train)(pixels), data.held_out.labels, bits)
+        images, labels = normaliser(data.train)(pixels), data.held_out.labels
+        found = measure(model, parameters, pixels, images, labels, bits, quiet=quiet)
     report = {
         "data": source,
         "pictures": len(pixels),
@@ -297,6 +311,7 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Point]]], path: Path, title: 
         panels[2].plot([point.bits for point in points], [100 * point.accuracy for point in points], **style)
     for axes, place in zip(panels, PLACES, strict=False):
         axes.set(title=place, xlabel="tokens kept")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[2].set(title=FILE, xlabel="bits a picture: kept tokens, and which they are")
     for axes in panels:
         axes.set_xlim(0, None)
@@ -311,9 +326,9 @@ def table(report: Mapping[str, Any]) -> str:
     """Return the report as text: a row for each number of tokens in each place."""
     lines = []
     for place, curves in report["curves"].items():
-        lines.append("  ".join([f"{place:14}", *(method.rjust(COLUMN) for method in curves)]))
+        lines.append("  ".join([f"kept {place:14}", *(method.rjust(COLUMN) for method in curves)]))
         for row in zip(*curves.values(), strict=True):
-            cells = [f"{row[0]['kept']:7} tokens"]
+            cells = [f"{row[0]['kept']:19}"]
             for point in row:
                 bits = "" if point["bits"] is None else f", {point['bits']:,.0f} bits"
                 cells.append(f"{100 * point['accuracy']:.2f} %{bits}".rjust(COLUMN))

@@ -39,7 +39,7 @@ def add(subparsers: Any) -> None:
 def _prune(args: argparse.Namespace) -> int:
     from transformers_np.pruning import prune, table  # noqa: PLC0415
 
-    report = prune(args.data, args.weights, args.output)
+    report = prune(args.data, args.weights, args.output, quiet=args.quiet)
     if args.json:
         print(json.dumps(report))
     elif not args.quiet:
