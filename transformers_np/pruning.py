@@ -38,11 +38,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from bitstreams.errors import FormatError, UnsupportedError
+from bitstreams.errors import FormatError
 from codec.dct import dct2
 from transformers_np.cnn import Parameters
 from transformers_np.data import load, normaliser
-from transformers_np.recipes import recipe
+from transformers_np.recipes import recipe_for
 from transformers_np.tokens import patches
 from transformers_np.vit import Vit, block
 from transformers_np.weights import load_safetensors, load_state_dict
@@ -266,12 +266,9 @@ def prune(source: str, weights: Path, folder: Path, *, quiet: bool) -> dict[str,
     FormatError
         If weights are those of another network.
     """
-    kind = source.partition(":")[0]
-    kind = kind if kind in ("digits", "mnist", "cifar") else "folder"
     data = load(source)
-    model = recipe("vit", kind, data.train.images.shape[1:], len(data.classes)).model
-    if not isinstance(model, Vit):
-        raise UnsupportedError(f"{type(model).__name__} has no tokens")
+    model = recipe_for("vit", source, data).model
+    assert isinstance(model, Vit)
     parameters = model.init(np.random.default_rng(0))
     state = load_safetensors(weights)
     try:
@@ -294,7 +291,11 @@ def prune(source: str, weights: Path, folder: Path, *, quiet: bool) -> dict[str,
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pruning.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(found, folder / "pruning.png", f"ViT on {source}, {len(pixels):,} pictures of {model.tokens} tokens")
+    draw(
+        found,
+        folder / "pruning.png",
+        f"ViT on {source.partition(':')[0]}, {len(pixels):,} pictures of {model.tokens} tokens",
+    )
     return report
 
 

@@ -17,9 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitstreams.errors import UnsupportedError
 from transformers_np.cnn import Cnn, Parameters
+from transformers_np.data import Dataset
 from transformers_np.vit import Vit
 
-__all__ = ["MODELS", "Model", "Recipe", "recipe"]
+__all__ = ["MODELS", "Model", "Recipe", "recipe", "recipe_for"]
 
 
 class Model(Protocol):
@@ -103,3 +104,10 @@ def recipe(name: str, kind: str, shape: tuple[int, int, int], classes: int) -> R
         return Recipe(Vit(height, patch, channels, classes, 64, 2, 4, 256, 0.07), 100, 64, 1e-3, 0.5, noise=0.1)
     model = Vit(height, patch, channels, classes, 64, 3, 4, 256, 0.07)
     return Recipe(model, 20, 64, 2e-3, 0.2, shift=2, noise=0.05, flip=flip)
+
+
+def recipe_for(name: str, source: str, data: Dataset) -> Recipe:
+    """Choose a recipe for the data that a source was read as (`transformers_np.data.load`)."""
+    kind = source.partition(":")[0]
+    kind = kind if kind in ("digits", "mnist", "cifar") else "folder"
+    return recipe(name, kind, data.train.images.shape[1:], len(data.classes))

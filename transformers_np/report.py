@@ -13,7 +13,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from transformers_np.data import load
 from transformers_np.looks import draw_looks
-from transformers_np.recipes import recipe
+from transformers_np.recipes import recipe_for
 from transformers_np.training import Result, fit
 from transformers_np.weights import save_safetensors
 
@@ -40,10 +40,8 @@ def train(model: str, source: str, seeds: int, epochs: int | None, folder: Path,
     quiet : bool
         Whether to show no progress.
     """
-    kind = source.partition(":")[0]
-    kind = kind if kind in ("digits", "mnist", "cifar") else "folder"
     data = load(source)
-    how = recipe(model, kind, data.train.images.shape[1:], len(data.classes))
+    how = recipe_for(model, source, data)
     if epochs is not None:
         how = dataclasses.replace(how, epochs=epochs)
     results = []
@@ -59,7 +57,7 @@ def train(model: str, source: str, seeds: int, epochs: int | None, folder: Path,
         "parameters": sum(array.size for array in results[0].parameters.values()),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    title = f"{model} on {source}"
+    title = f"{model} on {source.partition(':')[0]}"
     draw_curve(results, folder / "curve.png", title)
     draw_looks(how.model, results[0].parameters, data, folder / "looks.png", title)
     return report
