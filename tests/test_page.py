@@ -19,7 +19,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DRIVER = shutil.which("chromedriver")
 
 OURS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr"]
-CODECS = [*OURS, "tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2", "jpeg-progressive"]
+LEARNED = ["tcodec-tokens", "tcodec-tokens-psnr", "tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2"]
+CODECS = [*OURS, *LEARNED, "jpeg-progressive"]
 MINUS = "\N{MINUS SIGN}"
 
 pytestmark = pytest.mark.skipif(

@@ -23,7 +23,7 @@ from tests.pictures import make_picture
 from tests.program import COMMAND, ENVIRONMENT, call, process
 
 OURS = ["tcodec-main", "tcodec-main-psnr", "tcodec-baseline", "tcodec-baseline-psnr"]
-OURS += ["tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2"]
+OURS += ["tcodec-tokens", "tcodec-tokens-psnr", "tcodec-baseline-effort2", "tcodec-baseline-psnr-effort2"]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def test_tables_go_to_stdout_and_all_else_to_stderr(tcodec, folder, report):
     status, out, err = tcodec(*arguments)
     assert (status, out.decode()) == (0, (report / "results.md").read_text())
     assert err == [
-        "84 of 84 cells are known from before",
+        "108 of 108 cells are known from before",
         "12 of 12 cells are known from before",
-        "10 of 10 pictures to look at are known from before",
+        "18 of 18 pictures to look at are known from before",
         "2 of 2 pictures to look at are known from before",
         f"the report is in {report / 'index.html'}",
     ]
@@ -322,7 +322,7 @@ def test_wrong_usage(arguments, folder):
 
 def test_ablation_finds_every_stage_of_pictures_and_clips(tcodec, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(Tcodec, "ladder", (20, 60, 90))
-    monkeypatch.setattr(Tcodec, "variants", lambda: [Tcodec("main"), Tcodec("baseline", "psnr")])
+    monkeypatch.setattr(Tcodec, "variants", lambda: [Tcodec("main"), Tcodec("baseline", "psnr"), Tcodec("tokens")])
     status, out, _ = tcodec("rd", folder / "one.png", folder / "wave.y4m", "--ablate", "-o", tmp_path, "-j", "2")
     assert status == 0
     assert out.decode() == (tmp_path / "results.md").read_text()
@@ -330,8 +330,7 @@ def test_ablation_finds_every_stage_of_pictures_and_clips(tcodec, folder, tmp_pa
     assert {each["codec"]: [stage["without"] for stage in each["stages"]] for each in results["ablation"]} == {
         "tcodec-main": list(optional_stages("main")),
         "tcodec-baseline-psnr": list(optional_stages("baseline")),
-        "tcodec-baseline-effort2": list(optional_stages("baseline")),
-        "tcodec-baseline-psnr-effort2": list(optional_stages("baseline")),
+        "tcodec-tokens": list(optional_stages("tokens")),
         "tcodec": list(STAGES),
     }
     rates = results["bd_rates"]["pictures"]["psnr-rgb"]
