@@ -1,4 +1,4 @@
-"""A masked autoencoder that works after half an hour on one processor.
+"""A masked autoencoder that works after a quarter of an hour on one processor.
 
 A small one that is trained like the published one (`transformers_np.mae`) learns less in that time than interpolation
 knows. So this one starts from the Laplace fill (`transformers_np.fills`), and tells what is wrong with it:
@@ -8,7 +8,7 @@ knows. So this one starts from the Laplace fill (`transformers_np.fills`), and t
     neighbourhood of a hidden one -> linear -> blocks of cross-attention -> norm -> linear      the decoder
     hidden token = its fill + what the decoder says
 
-**What makes it learn from 20 photographs.** The answer 0 is the Laplace fill, where training starts. Windows are
+**What makes it learn from 16 photographs.** The answer 0 is the Laplace fill, where training starts. Windows are
 normalised by mean and contrast, coefficients by their spread, so the dark and the pale are alike. A query of the
 decoder knows the fill of 5 x 5 tokens around it, coarsely, and of 3 x 3 in full, and what of it is visible: an edge
 that ends at the border of a hidden token shows there. Places enter attention by a number for each offset and head,
@@ -18,6 +18,10 @@ autoencoders", 2024).
 
 **A picture** is cut into windows a few times, turned and moved in another way each time. What they say is averaged,
 most of it from the middle of a window, since whatever differs between views is noise.
+
+**Worth**, with 75 % of the tokens hidden at random: PSNR of hidden luma 21.82 dB, mean over 12 of Kodak's pictures,
+where the Laplace fill has 21.09. It is +1.4 dB where clean edges are hidden (kodim15), and +0.2 in texture (kodim13),
+which nobody can guess (`python -m benchmarks.masking`).
 """
 
 from __future__ import annotations
