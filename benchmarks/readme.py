@@ -5,6 +5,7 @@
     tcodec rd kodak/ akiyo.y4m foreman.y4m news.y4m parkjoy.y4m --ablate -j 2 -o benchmarks/results/ablation
     tcodec speed kodak/ foreman.y4m -o benchmarks/results/speed
     python -m benchmarks.training digits mnist:FOLDER -o benchmarks/results/training
+    python -m benchmarks.masking kodak/ -o benchmarks/results/masking
     python -m benchmarks.readme
 
 Of these reports the JSON files and the pictures that README.md shows are kept with the code. A table stands between two
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation import tables
+from benchmarks.masking import masking_table
 from benchmarks.results import against, of_one
 from benchmarks.speed import speeds_table
 from benchmarks.training import accuracy_table
@@ -38,6 +40,7 @@ TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "speed of clips": ("speed/speed.json", lambda document: speeds_table(document, "clips")),
     "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),
     "training steps": ("training/training.json", steps_table),
+    "masking": ("masking/masking.json", masking_table),
 }
 
 
