@@ -186,15 +186,20 @@ def test_the_command(folder, tmp_path, capsys, monkeypatch):
     [
         (["restore", "--data", "nowhere", "-o", "x.npz"], "nowhere"),
         (["restore", "--data", ".", "-o", "x.npz"], "it takes pictures"),
-        (["restore", "--data", "."], "-o FILE.npz"),
-        (["restore", "--data", ".", "-o", "x.npz", "--epochs", "3"], "these are its options"),
-        (["vit", "--data", "digits", "--seed", "3"], "--seed is for restore"),
     ],
 )
-def test_wrong_usage(words, message, tmp_path, monkeypatch, capsys):
+def test_folders_to_learn_nothing_from(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *words]) == 1
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "words", [["restore", "--data", ".", "--epochs", "3"], ["vit", "--data", "digits", "--seed", "3"]]
+)
+def test_options_of_other_networks(words):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", *words])
