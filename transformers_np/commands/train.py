@@ -30,7 +30,8 @@ def add(subparsers: Any) -> None:
 
 def _add_network(models: Any, name: str, what: str, description: str, data: str, output: str) -> Any:
     """Add a network with the options that all have."""
-    parser = models.add_parser(name, help=what, description=description)
+    # No abbreviations: --seed of one network is not --seeds of another.
+    parser = models.add_parser(name, help=what, description=description, allow_abbrev=False)
     parser.add_argument("--data", required=True, metavar="DATA", help=data)
     parser.add_argument("-o", "--output", type=Path, metavar="PATH", help=f"{output} (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
