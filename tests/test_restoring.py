@@ -197,9 +197,7 @@ def test_folders_to_learn_nothing_from(words, message, tmp_path, monkeypatch, ca
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize(
-    "words", [["restore", "--data", ".", "--epochs", "3"], ["vit", "--data", "digits", "--seed", "3"]]
-)
+@pytest.mark.parametrize("words", ["restore --data . --epochs 3", "vit --data digits --seed 3"])
 def test_options_of_other_networks(words):
     with pytest.raises(SystemExit, match="2"):
-        main(["train", *words])
+        main(["train", *words.split()])
