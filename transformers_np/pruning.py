@@ -21,6 +21,21 @@ flat, its DC, and its AC levels if it is not. A level costs -log2 of its share a
 the pictures to learn from, in which each is counted half a time more than it is there, and so are all others together.
 
 The networks are those of `tcodec train vit`: none has ever seen a picture with tokens missing.
+
+Measured on MNIST (10,000 to learn from, 8 epochs; of the test pictures, 49 tokens each, 94.8 % are told right), with
+27, 15 and 5 tokens:
+
+                              27                    15                    5
+    in the network  attention 94.1 %                84.9 %                47.1 %
+                    entropy   94.0 %                88.7 %                71.1 %
+                    random    88.0 %                79.2 %                62.9 %
+    in the file     attention 90.8 %, 1,162 bits    63.6 %,   847 bits    28.9 %, 319 bits
+                    entropy   56.8 %, 1,235 bits    26.1 %, 1,015 bits    13.8 %, 389 bits
+                    random    70.4 %,   674 bits    46.3 %,   375 bits    21.0 %, 125 bits
+
+After a block the bits of a token tell at least as well as attention which ones matter. In a file they do not: flat
+tokens cost a bit or two, and that a place is empty is what a network wants to know. All 49 tokens take 1,218 bits, so
+leaving out what nobody attends to saves nearly nothing; for its bits, chance chooses best.
 """
 
 from __future__ import annotations
