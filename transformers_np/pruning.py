@@ -33,9 +33,10 @@ Measured on MNIST (10,000 to learn from, 8 epochs; of the test pictures, 49 toke
                     entropy   56.8 %, 1,235 bits    26.1 %, 1,015 bits    13.8 %, 389 bits
                     random    70.4 %,   674 bits    46.3 %,   375 bits    21.0 %, 125 bits
 
-After a block the bits of a token tell at least as well as attention which ones matter. In a file they do not: flat
-tokens cost a bit or two, and that a place is empty is what a network wants to know. All 49 tokens take 1,218 bits, so
-leaving out what nobody attends to saves nearly nothing; for its bits, chance chooses best.
+After a block the bits of a token tell at least as well as attention which ones matter here; on the 8 x 8 digits they
+tell less than chance (with 6 of 16 tokens 87.8 %, attention 96.4 %, random 95.8 %). In a file they tell nothing of use:
+an empty token costs 1.3 bits and another one 60, and which places are empty is what a network wants to know. All 49
+tokens take 1,218 bits, so leaving out what nobody attends to saves nearly nothing; for its bits, chance chooses best.
 """
 
 from __future__ import annotations
