@@ -46,7 +46,7 @@ from codec.stages import Stages
 from codec.strip_encoder import PlaneEncoder, Wanted, encode_plane, join
 from codec.trained import Trained, trained
 
-__all__ = ["DEFAULT_EFFORT", "EFFORTS", "TUNES", "Main", "Tune"]
+__all__ = ["DEFAULT_EFFORT", "EFFORTS", "TUNES", "WEIGHT", "Main", "Tune", "step_at"]
 
 Reader = TypeVar("Reader", bound=StripDecoder)
 
@@ -178,7 +178,7 @@ class Main:
         effort = DEFAULT_EFFORT if effort is None else effort
         if effort not in EFFORTS:
             raise CodecError(f"effort {effort} is outside {EFFORTS[0]} to {EFFORTS[-1]}")
-        return cls(channels, subsampled, _step(quality), tune, "lapping" not in without, effort, without)
+        return cls(channels, subsampled, step_at(quality), tune, "lapping" not in without, effort, without)
 
     @classmethod
     def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Main:
@@ -403,7 +403,7 @@ class Main:
             color.add_luma(samples[-1] * unit, None, pixels[..., -1:])
 
 
-def _step(quality: float) -> int:
+def step_at(quality: float) -> int:
     """Return luma's step at a quality, on JPEG's scale (`codec.quantize.scale`), in 1/64."""
     hundredths = max(100, round(100 * quality))
     percent = 50_000_000 // hundredths if hundredths < 5000 else 20_000 - 2 * hundredths  # in 1/100

@@ -20,13 +20,14 @@ from codec import lapped, loop_filter
 from codec.block_choice import activity
 from codec.context_strip import CodedPlane, Plane, code_plane, code_strip, to_cells
 from codec.main import TUNES as MAIN_TUNES
-from codec.main import WEIGHT, Main, _step
+from codec.main import WEIGHT as PLAIN_WEIGHT
+from codec.main import Main, step_at
 from codec.scan import ZIGZAG
 from codec.stages import Stages
 from codec.strip_encoder import PlaneEncoder, encode_plane, join
 from transformers_np.token_model import Learned, learned
 from transformers_np.token_network import FRACTION
-from transformers_np.token_strip import Blocks, TokenDecoder, Uses, code_tokens, encode_tokens, to_samples
+from transformers_np.token_strip import WEIGHT, Blocks, TokenDecoder, Uses, code_tokens, encode_tokens, to_samples
 
 __all__ = ["Tokens"]
 
@@ -81,7 +82,7 @@ class Tokens:
             raise CodecError("the token profile knows only one effort")
         named = {PASSES: "passes", PREDICTED: "prediction", SWITCHED: "transforms"}
         flags = 0 if "passes" in without else sum(flag for flag, name in named.items() if name not in without)
-        return cls(channels, subsampled, _step(quality), flags, tune, without)
+        return cls(channels, subsampled, step_at(quality), flags, tune, without)
 
     @classmethod
     def from_bytes(cls, parameters: bytes, channels: int, subsampled: bool) -> Tokens:
@@ -126,9 +127,11 @@ class Tokens:
         coded: list[CodedPlane] = []
         for number, (plane, of_plane, steps) in enumerate(zip(planes, samples, self.main.steps, strict=True)):
             wanted, _ = self.main.want(plane, of_plane, steps, coded, np.zeros((0, 0), np.float32))
-            weight = WEIGHT * activity(wanted.cells, wanted.sizes) ** self.TUNES[self.tune]
-            wanted = wanted._replace(weight=weight)
-            if self.flags and not number:
+            by_networks = bool(self.flags) and not number
+            weight = WEIGHT if by_networks else PLAIN_WEIGHT
+            weights = weight * activity(wanted.cells, wanted.sizes) ** self.TUNES[self.tune]
+            wanted = wanted._replace(weight=weights)
+            if by_networks:
                 coder, result = encode_tokens(
                     plane, wanted, self.tables.model, self.tables.plain, self.step, self._uses
                 )
