@@ -14,9 +14,21 @@ The scale of qualities is the share of tokens that are sent, in percent. A file 
     seed            4 bytes, if it is not all
     tokens          a .tjpg file
 
-**It loses**, at all rates and by much, and that is worth knowing. A coder of blocks predicts each from its neighbours,
-and pays only for what is new in it; a mask tears neighbours apart, so that tokens that are sent cost more each, and
-then leaves to a guess what a few bits would have told. Coarse steps everywhere beat fine steps here and there.
+**It loses** to the main profile at all rates, by 2 to 7 dB, and that is worth knowing. A coder of blocks predicts each
+from its neighbours, and pays only for what is new in it; a mask tears neighbours apart, so that tokens that are sent
+cost more each, and then leaves to a guess what a few bits would have told. Coarse steps everywhere beat fine steps here
+and there. Means over 12 of Kodak's pictures, PSNR of luma
+(the last row is read off a curve):
+
+    sent at quality 15       5 %     10 %     25 %     50 %     75 %    100 %
+    bits a pixel           0.015    0.027    0.059    0.105    0.150    0.188
+    network, dB             18.9     20.1     22.1     24.2     25.9     27.2
+    Laplace fill, dB        18.7     19.8     21.7     23.8     25.5     27.2
+    main profile, about     20.9     22.7     25.2     27.0     28.4     29.3
+
+The network is worth 0.2 to 0.4 dB here, and 0.3 to 0.8 where tokens are sent at quality 60. **It wins** in one place:
+blocks of the baseline profile cost bits even where there is nothing in them, 0.05 a pixel at the least. Below 0.07 a
+quarter of the tokens is better than all of them: 22.1 dB at 0.059, where the profile has about 20.5.
 
     python -m benchmarks.masking kodak/
 

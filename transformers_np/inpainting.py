@@ -21,7 +21,8 @@ most of it from the middle of a window, since whatever differs between views is 
 
 **Worth**, with 75 % of the tokens hidden at random: PSNR of hidden luma 21.82 dB, mean over 12 of Kodak's pictures,
 where the Laplace fill has 21.09. It is +1.4 dB where clean edges are hidden (kodim15), and +0.2 in texture (kodim13),
-which nobody can guess (`python -m benchmarks.masking`).
+which nobody can guess. Of a grid it makes +0.46, of rectangles, from which it has not learned, +0.06
+(`python -m benchmarks.masking`).
 """
 
 from __future__ import annotations
