@@ -68,7 +68,7 @@ from transformers_np.token_network import (
     quantise,
     step_input,
 )
-from transformers_np.token_strip import WEIGHT, Blocks, TokenModel, to_samples
+from transformers_np.token_strip import Blocks, TokenModel, to_samples
 from transformers_np.token_transforms import Transforms
 
 __all__ = ["main", "train"]
@@ -88,6 +88,7 @@ BIT = np.float32(0.17)  # what a nat of an error's code is worth beside a square
 LOGS = (-6.5, 4.5)  # of expected errors, to the base 2
 FURTHEST = np.float32(2)  # steps that restoration may be off
 SAMPLES = 20_000  # blocks that scales are measured on
+WEIGHT = 0.12  # lambda of the choice of transforms, in squared steps a bit, as in the main profile
 PICTURES_OF_WAVES = np.kron(dct.basis(8), dct.basis(8))[ZIGZAG].astype(np.float32)
 TRANSFORMS, ROUNDS = 6, 12
 SPARSE = 0.7  # steps below which a coefficient is not coded

@@ -52,9 +52,9 @@ __all__ = [
     "to_samples",
 ]
 
-# Lambda of `codec.rdoq`, in squared steps a bit. It is less than half of the main profile's, where that is best without
+# Lambda of `codec.rdoq`, in squared steps a bit. It is a third of the main profile's, where that is best without
 # networks as well: a level that is sent makes for better predictions and corrections all around.
-WEIGHT = 0.05
+WEIGHT = 0.035
 PLAIN_STEPS = lapped.Steps(1, lapped.no_lapping())  # of coefficients in 1/64 as levels
 LATE = PASSES - 1  # the pass whose signs stand at the end
 BAND = 1 << 11  # blocks that a network looks at at a time
