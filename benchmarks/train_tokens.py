@@ -13,11 +13,13 @@ It takes half an hour on one thread, and 2 GB of memory. All that is drawn at ra
     contexts        as in `benchmarks.train_main`, of what is coded pass by pass with networks and transforms
     restoration     a network that is shown blocks as they are decoded, and learns what they were, by least squares
     loop filter     as in `benchmarks.train_main`, of what restoration leaves
+    tables          at the end counted again, twice, in what an encoder codes that weighs bits
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import itertools
 import sys
@@ -45,12 +47,13 @@ from benchmarks.train_main import quantise as to_frequencies
 from bitstreams.rans import Tables
 from codec import blocks as grids
 from codec import color, contexts, dc_pyramid, dct, lapped
-from codec.context_strip import CodedPlane
-from codec.contexts import ESCAPE, LAST, Surroundings, to_phases
+from codec.context_strip import CodedPlane, Plane
+from codec.contexts import CONTEXTS, ESCAPE, LAST, Surroundings, to_phases
 from codec.files import PICTURES, read_picture
 from codec.scan import ZIGZAG
-from codec.trained import PlaneModel, trained
-from transformers_np import token_transforms
+from codec.strip_encoder import Wanted
+from codec.trained import PlaneModel, Trained, trained
+from transformers_np import token_strip, token_transforms
 from transformers_np.ops import linear, linear_backward, relu, relu_backward
 from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
 from transformers_np.token_contexts import ERRORS, PASSES, Magnitudes, Pass, PassWeights, cells_of, source_sizes
@@ -68,7 +71,8 @@ from transformers_np.token_network import (
     quantise,
     step_input,
 )
-from transformers_np.token_strip import Blocks, TokenModel, to_samples
+from transformers_np.token_profile import Tokens
+from transformers_np.token_strip import Blocks, TokenEncoder, TokenModel, Uses, code_tokens, to_samples
 from transformers_np.token_transforms import Transforms
 
 __all__ = ["main", "train"]
@@ -88,6 +92,7 @@ BIT = np.float32(0.17)  # what a nat of an error's code is worth beside a square
 LOGS = (-6.5, 4.5)  # of expected errors, to the base 2
 FURTHEST = np.float32(2)  # steps that restoration may be off
 SAMPLES = 20_000  # blocks that scales are measured on
+REFITS = 2
 WEIGHT = 0.12  # lambda of the choice of transforms, in squared steps a bit, as in the main profile
 PICTURES_OF_WAVES = np.kron(dct.basis(8), dct.basis(8))[ZIGZAG].astype(np.float32)
 TRANSFORMS, ROUNDS = 6, 12
@@ -495,6 +500,71 @@ def _fit_diagonal(
     return PassWeights(single, error, constant.astype(np.float32))
 
 
+class _Watched(TokenEncoder):
+    """An encoder that keeps what it codes.
+
+    Attributes
+    ----------
+    of_dc, of_choices : lists of (contexts, symbols)
+    of_ac : list of (diagonal, contexts, symbols)
+    """
+
+    def __init__(self, plane: Plane, wanted: Wanted, tables: Trained) -> None:
+        super().__init__(plane, wanted, tables)
+        self.of_dc: list[tuple[NDArray[np.integer], NDArray[np.integer]]] = []
+        self.of_choices: list[tuple[NDArray[np.integer], NDArray[np.integer]]] = []
+        self.of_ac: list[tuple[int, NDArray[np.integer], NDArray[np.integer]]] = []
+
+    def dc(
+        self, contexts: NDArray[np.int32], predicted: NDArray[np.float64], places: NDArray[np.intp]
+    ) -> NDArray[np.integer]:
+        difference = super().dc(contexts, predicted, places)
+        self.of_dc.append((contexts, dc_pyramid.classify(np.abs(difference))))
+        return difference
+
+    def choices(
+        self, number: int, transforms: Transforms, contexts: NDArray[np.int32], places: NDArray[np.intp]
+    ) -> NDArray[np.integer]:
+        found = super().choices(number, transforms, contexts, places)
+        self.of_choices.append((contexts, found))
+        return found
+
+    def ac(self, d: int, phase: int, places: NDArray[np.intp], contexts: NDArray[np.int32]) -> NDArray[np.integer]:
+        symbols = super().ac(d, phase, places, contexts)
+        self.of_ac.append((d, contexts % np.int32(CONTEXTS), symbols))
+        return symbols
+
+
+def refit_tables(planes: Sequence[Floats], before: Learned) -> Learned:
+    """Code planes as an encoder does that weighs bits, and count again what is coded."""
+    number = len(before.model.transforms.matrices)
+    dc, ac = np.zeros((dc_pyramid.CONTEXTS, dc_pyramid.SYMBOLS)), np.zeros((CONTEXTS, dc_pyramid.SYMBOLS))
+    choices = np.full((token_transforms.CONTEXTS, number), 0.5)
+
+    def count(counts: NDArray[np.float64], found: NDArray[np.integer], symbols: NDArray[np.integer]) -> None:
+        index = found.astype(np.intp) * counts.shape[1] + symbols
+        counts += np.bincount(index, minlength=counts.size).reshape(counts.shape)
+
+    for samples, step in tqdm(ladder(planes), desc="counting", leave=False, file=sys.stderr):
+        stages = Tokens(1, False, step, tables=before)
+        (plane,) = stages.planes(*samples.shape)
+        wanted, _ = stages.main.want(plane, samples, stages.main.steps[0], [], samples)
+        coder = _Watched(plane, wanted._replace(weight=token_strip.WEIGHT), before.plain)
+        last = code_tokens(coder, plane, before.model, step, Uses(predicted=True, switched=True)).coded.last
+        for pair in coder.of_dc:
+            count(dc, *pair)
+        for pair in coder.of_choices:
+            count(choices, *pair)
+        for d, contexts_of, symbols in coder.of_ac:
+            if d <= last:
+                count(ac, contexts_of, symbols)
+    tables = Tables(np.concatenate([dc_frequencies(dc), ac_frequencies(ac)]))
+    transforms = Transforms(before.model.transforms.matrices, Tables(to_frequencies(choices)))
+    return before._replace(
+        luma=dataclasses.replace(before.luma, tables=tables), model=before.model._replace(transforms=transforms)
+    )
+
+
 def _item(coded: Coded) -> Item:
     """Return what the weights of DC are fitted to."""
     rows, columns = coded.dc.shape
@@ -551,7 +621,10 @@ def train(
         blocks = code_roughly(transform(plane, step), step, networks, switched).blocks
         decoded = to_samples(blocks.restored(restoration), step)
         pairs.append(Filtered(plane, decoded, step))
-    return Learned(model, PlaneModel(dc, [], tables, {"psnr": fit_filter(pairs)}), trained(), {})
+    made = Learned(model, PlaneModel(dc, [], tables, {"psnr": fit_filter(pairs)}), trained(), {})
+    for _ in range(REFITS):
+        made = refit_tables(whole, made)
+    return made
 
 
 def main() -> None:

@@ -1,4 +1,8 @@
-"""What the token profile learned from photographs, and the file that it comes in."""
+"""What the token profile learned from photographs, and the file that it comes in.
+
+The file is made by `python -m benchmarks.train_tokens`, and is part of the format: a decoder has to have the same. It
+is a NumPy archive of whole numbers, `transformers_np/assets/tokens.npz`, described beside it.
+"""
 
 from __future__ import annotations
 
