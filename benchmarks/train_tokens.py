@@ -92,7 +92,8 @@ BIT = np.float32(0.17)  # what a nat of an error's code is worth beside a square
 LOGS = (-6.5, 4.5)  # of expected errors, to the base 2
 FURTHEST = np.float32(2)  # steps that restoration may be off
 SAMPLES = 20_000  # blocks that scales are measured on
-REFITS = 2
+REFITS, WIDE = 2, (3, 5, 8, 13, 21, 34, 56, 90, 150)
+TYPICAL = 1e5  # bits of a picture
 WEIGHT = 0.12  # lambda of the choice of transforms, in squared steps a bit, as in the main profile
 PICTURES_OF_WAVES = np.kron(dct.basis(8), dct.basis(8))[ZIGZAG].astype(np.float32)
 TRANSFORMS, ROUNDS = 6, 12
@@ -541,23 +542,27 @@ def refit_tables(planes: Sequence[Floats], before: Learned) -> Learned:
     dc, ac = np.zeros((dc_pyramid.CONTEXTS, dc_pyramid.SYMBOLS)), np.zeros((CONTEXTS, dc_pyramid.SYMBOLS))
     choices = np.full((token_transforms.CONTEXTS, number), 0.5)
 
-    def count(counts: NDArray[np.float64], found: NDArray[np.integer], symbols: NDArray[np.integer]) -> None:
+    def count(
+        counts: NDArray[np.float64], found: NDArray[np.integer], symbols: NDArray[np.integer], weight: float
+    ) -> None:
         index = found.astype(np.intp) * counts.shape[1] + symbols
-        counts += np.bincount(index, minlength=counts.size).reshape(counts.shape)
+        counts += weight * np.bincount(index, minlength=counts.size).reshape(counts.shape)
 
-    for samples, step in tqdm(ladder(planes), desc="counting", leave=False, file=sys.stderr):
+    jobs = [(plane, lapped.COEFFICIENT_UNIT * step) for i, plane in enumerate(planes) for step in WIDE[i % 3 :: 3]]
+    for samples, step in tqdm(jobs, desc="counting", leave=False, file=sys.stderr):
         stages = Tokens(1, False, step, tables=before)
         (plane,) = stages.planes(*samples.shape)
         wanted, _ = stages.main.want(plane, samples, stages.main.steps[0], [], samples)
         coder = _Watched(plane, wanted._replace(weight=token_strip.WEIGHT), before.plain)
         last = code_tokens(coder, plane, before.model, step, Uses(predicted=True, switched=True)).coded.last
+        weight = TYPICAL / (coder.rans.bits + TYPICAL / 20)  # rates are compared by their ratio
         for pair in coder.of_dc:
-            count(dc, *pair)
+            count(dc, *pair, weight)
         for pair in coder.of_choices:
-            count(choices, *pair)
+            count(choices, *pair, weight)
         for d, contexts_of, symbols in coder.of_ac:
             if d <= last:
-                count(ac, contexts_of, symbols)
+                count(ac, contexts_of, symbols, weight)
     tables = Tables(np.concatenate([dc_frequencies(dc), ac_frequencies(ac)]))
     transforms = Transforms(before.model.transforms.matrices, Tables(to_frequencies(choices)))
     return before._replace(

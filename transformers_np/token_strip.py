@@ -52,9 +52,10 @@ __all__ = [
     "to_samples",
 ]
 
-# Lambda of `codec.rdoq`, in squared steps a bit. It is a third of the main profile's, where that is best without
+# Lambda of `codec.rdoq`, in squared steps a bit. It is a quarter of the main profile's, where that is best without
 # networks as well: a level that is sent makes for better predictions and corrections all around.
-WEIGHT = 0.035
+WEIGHT = 0.03
+SWITCH_WEIGHT = 0.06  # the same, of a guess at what transforms cost
 PLAIN_STEPS = lapped.Steps(1, lapped.no_lapping())  # of coefficients in 1/64 as levels
 LATE = PASSES - 1  # the pass whose signs stand at the end
 BAND = 1 << 11  # blocks that a network looks at at a time
@@ -307,7 +308,7 @@ class TokenEncoder(PlaneEncoder):
     ) -> NDArray[np.integer]:
         """Choose transforms by a guess at what levels cost, and write which."""
         rest = self._coefficients[number]
-        found, turned = transforms.choose(rest[:, places], contexts, WEIGHT)
+        found, turned = transforms.choose(rest[:, places], contexts, SWITCH_WEIGHT)
         rest[:, places] = turned
         np.abs(rest, out=self.magnitudes[number])
         self.rans = RansEncoder()
