@@ -1,7 +1,31 @@
 """The token profile: blocks as the tokens of small networks, which predict, and correct, what is sent.
 
-encode   pixels -> planes -> 8 x 8 DCT -> four passes: predict, code what was missed -> bytes
-decode   bytes -> four passes: predict, add what was missed -> correct -> inverse DCT -> pixels
+    encode   pixels -> planes -> 8 x 8 DCT -> four passes: predict, transform, code what was missed -> bytes
+    decode   bytes -> four passes: add to the prediction what was missed -> correct -> inverse DCT -> filter -> pixels
+
+Luma has plain blocks of 8 x 8, no larger ones and no filters before the transform. What makes up for them is learned,
+each part in a file of its own:
+
+    transformers_np.token_network      predicts a block from those around it, and later corrects it
+    transformers_np.token_contexts     passes, and how large levels are likely to be
+    transformers_np.token_transforms   what predictions miss, in the transform that each block chooses
+    transformers_np.token_strip        the walk through all that
+    transformers_np.token_model        what was learned (`benchmarks.train_tokens`)
+
+DC, chroma, alpha, the entropy coder and the loop filter are those of the main profile, and without all that is learned
+so is luma: the control that this profile is measured against has the same strips as the main profile has with small
+blocks and without filters (a test says so).
+
+A strip begins with a byte: 1 if the network corrects luma, 2 if the loop filter is on, or their sum; the rest is as in
+`codec.context_strip`, but for what `transformers_np.token_strip` tells about signs. The parameters in a file's header
+are 3 bytes: the step in 1/64 (2 bytes); and 0 if luma is coded as in the main profile, or 1, and 2 more if passes are
+predicted, and 4 more if blocks choose transforms.
+
+Measured on 12 pictures of Kodak, whole files at 4:2:0, BD-rate by Y-PSNR: -12.3 % against the control, of which the
+loop filter is the larger part: without it -6.8 %; and the control with the main profile's has -3.8 %. At qualities 15,
+40, 70 and 86, where all of it gives -12.0 %, what is left without the transforms is -10.9 %, without prediction -7.2 %,
+without restoration -11.8 %. Passes by themselves lose 2.5 %: what they know of fewer neighbours is made up for by
+prediction. Against the main profile: +0.9 %.
 """
 
 from __future__ import annotations
