@@ -272,7 +272,7 @@ def test_the_report_has_speeds_stages_and_scaling(inputs, tmp_path, capsys, monk
     out = capsys.readouterr().out
     assert out == (tmp_path / "speed.md").read_text()
     document = json.loads((tmp_path / "speed.json").read_text())
-    names = ["tcodec-main", "tcodec-baseline", "jpeg", "jpeg-progressive"]
+    names = ["tcodec-main", "tcodec-baseline", "tcodec-tokens", "jpeg", "jpeg-progressive"]
     assert [speed["codec"] for speed in document["pictures"]["speeds"]] == names
     assert [speed["codec"] for speed in document["clips"]["speeds"]] == ["tcodec", "mpeg2"]
     assert document["clips"]["frames"] == speed.LENGTH
