@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +49,7 @@ from codec import color, contexts, dc_pyramid, dct, lapped
 from codec.context_strip import CodedPlane, Plane
 from codec.contexts import CONTEXTS, ESCAPE, LAST, Surroundings, to_phases
 from codec.files import PICTURES, read_picture
+from codec.origin import corpus_hash
 from codec.scan import ZIGZAG
 from codec.strip_encoder import Wanted
 from codec.trained import PlaneModel, Trained, trained
@@ -647,14 +647,13 @@ def main() -> None:
     if not photos:
         parser.error(f"no colour photographs in {args.photos}")
     learned = train(list(photos.values()), args.seed, args.steps)
-    corpus = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in photos)).hexdigest()
     options = f"--seed {args.seed} --steps {args.steps}"
     options += f" --leave-out {' '.join(args.leave_out)}" if args.leave_out else ""
     origin = {
         "command": f"python -m benchmarks.train_tokens {args.photos.name}/ -o {args.output.name} {options}",
         "seed": args.seed,
         "photos": len(photos),
-        "corpus": corpus,  # SHA-256 of the photographs' hashes, in the order of their names
+        "corpus": corpus_hash(photos),
     }
     with args.output.open("wb") as file:
         arrays: dict[str, Any] = to_arrays(learned._replace(origin=origin))
