@@ -17,6 +17,7 @@ __all__ = ["DASHES", "Style", "draw_curves", "styles"]
 OURS = ("#d55e00", "#e69f00", "#cc79a7", "#8c564b", "#e377c2", "#8b0000")
 THEIRS = ("#0072b2", "#56b4e9", "#009e73", "#000000", "#7f7f7f", "#9467bd", "#bcbd22", "#17becf")
 DASHES = ("solid", "dashed", "dotted", "dashdot")  # when colours run out
+MARKERS = {"circle": ".", "triangle-up": "^", "square": "s"}  # when dashes do: names in plotly and in Matplotlib
 
 
 class Style(NamedTuple):
@@ -25,6 +26,7 @@ class Style(NamedTuple):
     colour: str
     dash: str
     ours: bool
+    marker: str = "circle"
 
 
 def styles(codecs: Iterable[str]) -> dict[str, Style]:
@@ -33,8 +35,10 @@ def styles(codecs: Iterable[str]) -> dict[str, Style]:
     for name in codecs:
         palette = OURS if is_ours(name) else THEIRS
         number = sum(style.ours == is_ours(name) for style in chosen.values())
-        dash = DASHES[number // len(palette) % len(DASHES)]
-        chosen[name] = Style(palette[number % len(palette)], dash, is_ours(name))
+        rounds, colour = divmod(number, len(palette))
+        dash = DASHES[rounds % len(DASHES)]
+        marker = list(MARKERS)[rounds // len(DASHES) % len(MARKERS)]
+        chosen[name] = Style(palette[colour], dash, is_ours(name), marker)
     return chosen
 
 
@@ -75,7 +79,7 @@ def draw_curves(
             axes.plot(
                 [point["bpp"] for point in points],
                 [for_curves(measure, point[measure]) for point in points],
-                marker=".",
+                marker=MARKERS[style.marker],
                 label=codec,
                 color=style.colour,
                 linestyle=style.dash,

@@ -69,6 +69,7 @@ function drawCurves() {
       customdata: points.map((point) => [number(point.quality), number(point[measure], 5), Math.round(point.bytes)]),
       mode: "lines+markers",
       line: { color: style.colour, dash: dashes[style.dash], width: style.ours ? 3 : 1.5 },
+      marker: { symbol: style.marker },
       hovertemplate:
         "<b>%{fullData.name}</b><br>quality %{customdata[0]}<br>%{x:.4g} bits a pixel, %{customdata[2]} bytes<br>" +
         `${measure} %{customdata[1]}<extra></extra>`,
