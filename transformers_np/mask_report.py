@@ -151,7 +151,7 @@ def report(pixels: Pixels, ratio: float, pattern: str, seed: int, folder: Path) 
     """
     start = time.perf_counter()
     model, parameters, _ = load_inpainter()
-    with threadpool_limits(1):  # sums are then the same everywhere, and small products no slower
+    with threadpool_limits(1):  # or sums would depend on the number of processors
         masked = mask_picture(pixels, ratio, pattern, seed, model, parameters)
     folder.mkdir(parents=True, exist_ok=True)
     visible = masked.original.copy()
