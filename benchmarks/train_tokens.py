@@ -2,7 +2,7 @@
 
     python -m benchmarks.train_tokens photos/ -o transformers_np/assets/tokens.npz
 
-It takes half an hour on one thread, and 2 GB of memory. All that is drawn at random comes from the seed.
+It takes seven minutes on one thread, and 2 GB of memory. All that is drawn at random comes from the seed.
 
     networks        one for each pass. Luma is coded plainly at random steps, in all eight orientations, and any block
                     may be any pass's: its neighbours are all there. Predictions are fitted by least squares of the
