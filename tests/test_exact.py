@@ -34,7 +34,7 @@ SETTINGS = {
 def report(folder):
     """Return hashes of decoded golden files, of larger pictures and clips, of their pixels, and of a control.
 
-    The main profile's files are in a folder: its encoder's choices are made in floats, and only its decoder is exact.
+    Files of the main profile and of tokens are in a folder: their encoders choose in floats, only decoders are exact.
     """
     golden = {path.name: pixel_hash(decode_image(path.read_bytes())) for path in FOLDER.glob("*.tjpg")}
     golden |= {path.name: clip_hash(clips.decode(path.read_bytes())) for path in FOLDER.glob("*.tvid")}
@@ -73,7 +73,8 @@ def report_under(settings, folder):
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("main")
-    for options in ({"quality": 30}, {"quality": 95, "yuv": "444"}, {"quality": 75, "without": ("lapping",)}):
+    tokens = {"quality": 60, "profile": "tokens"}
+    for options in ({"quality": 30}, {"quality": 95, "yuv": "444"}, {"quality": 75, "without": ("lapping",)}, tokens):
         (folder / str(options)).write_bytes(encode_image(make_picture(200, 300, 4), **options))
     found = {name: report_under(settings, folder) for name, settings in SETTINGS.items()}
     return {name: content for name, content in found.items() if content}

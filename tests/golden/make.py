@@ -74,6 +74,8 @@ def golden_files() -> dict[str, bytes]:
         "main_noise_finest": encode_image(noise, 100, yuv="444"),
         "main_noise_coarsest": encode_image(noise, 0),
         "main_made_up_levels": made_up_levels(),
+        "tokens_rgb_420_odd": encode_image(make_picture(91, 67), 60, profile="tokens"),
+        "tokens_gray_alpha_strips": encode_in_strips(make_picture(80, 61, 2), 32, 90, profile="tokens"),
     }
 
 
