@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from tests.footage import make_footage, write_y4m
 
-settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("reproducible")
 
 

@@ -96,7 +96,7 @@ def test_golden_files_decode_alike(reports):
 
 @pytest.mark.parametrize("what", ["files", "pixels"])
 def test_larger_pictures_are_encoded_and_decoded_alike(reports, what):
-    assert len(reports["1 thread"][what]) == {"files": 6, "pixels": 9}[what]
+    assert len(reports["1 thread"][what]) == {"files": 6, "pixels": 10}[what]
     for name, content in reports.items():
         assert content[what] == reports["1 thread"][what], name
 
