@@ -44,9 +44,9 @@ from bitstreams.errors import CodecError, FormatError, TruncatedError
 from codec import lapped, loop_filter
 from codec.block_choice import activity
 from codec.context_strip import CodedPlane, Plane, code_plane, code_strip, to_cells
+from codec.main import FINEST, Main, step_at
 from codec.main import TUNES as MAIN_TUNES
 from codec.main import WEIGHT as PLAIN_WEIGHT
-from codec.main import Main, step_at
 from codec.scan import ZIGZAG
 from codec.stages import Stages
 from codec.strip_encoder import PlaneEncoder, encode_plane, join
@@ -57,7 +57,6 @@ from transformers_np.token_strip import WEIGHT, Blocks, TokenDecoder, Uses, code
 __all__ = ["Tokens"]
 
 PARAMETERS = struct.Struct(">HB")
-FINEST = lapped.COEFFICIENT_UNIT
 PASSES, PREDICTED, SWITCHED = 1, 2, 4  # flags in the header
 RESTORED, FILTERED = 1, 2  # in a strip
 
@@ -75,8 +74,8 @@ class Tokens:
         "rdoq": "rounding with a deadzone",
     }
     TUNES: ClassVar[Mapping[str, float]] = {name: tune.adaptation for name, tune in MAIN_TUNES.items()}
-    STRIP: ClassVar[int] = 1 << 20
-    PIXELS_A_BYTE: ClassVar[int] = 1 << 18
+    STRIP: ClassVar[int] = Main.STRIP
+    PIXELS_A_BYTE: ClassVar[int] = Main.PIXELS_A_BYTE
 
     channels: int
     subsampled: bool
