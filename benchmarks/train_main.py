@@ -327,7 +327,13 @@ def _round_planes(
 
 
 def fit_tables(
-    photos: Sequence[Pixels], before: Trained, rng: np.random.Generator, *, first: bool, steps: Sequence[int] = STEPS
+    photos: Sequence[Pixels],
+    before: Trained,
+    rng: np.random.Generator,
+    *,
+    first: bool,
+    steps: Sequence[int] = STEPS,
+    make: Callable[..., Main] = Main,
 ) -> Trained:
     """Code photographs with the tables there are, and fit new ones to the result.
 
@@ -343,6 +349,8 @@ def fit_tables(
         Whether `before` has only filters, so that levels have to be rounded.
     steps : sequence of int
         Of luma, in gray levels.
+    make : function
+        Makes the stages that photographs are coded with; called as `Main` is.
     """
     items: list[list[Item]] = [[] for _ in KINDS]
     pairs: list[dict[str, list[Filtered]]] = [{tune: [] for tune in TUNES} for _ in KINDS]
@@ -351,7 +359,7 @@ def fit_tables(
     jobs = [(subsampled, i, j) for subsampled in (True, False) for i in range(len(photos)) for j in range(len(steps))]
     for subsampled, i, j in tqdm(jobs, desc="coding", leave=False, file=sys.stderr):
         tune = TUNES[(i + j) % len(TUNES)]
-        profile = Main(3, subsampled, lapped.COEFFICIENT_UNIT * steps[j], tune, tables=before)
+        profile = make(3, subsampled, lapped.COEFFICIENT_UNIT * steps[j], tune, tables=before)
         if first:
             profile = dataclasses.replace(profile, effort=TRIES_SIZES)
         for number, item, filtered in _items(profile, photos[i], first):

@@ -289,14 +289,7 @@ class Main:
         along : (8 * rows, 8 * columns) float32 array or None
             What luma tells, in 1/8; it is not in `wanted`.
         """
-        if plane.chroma:
-            sizes = sizes_of_chroma(plane, coded)
-        elif self.effort < TRIES_SIZES or "large-blocks" in self.without:
-            sizes = np.full((plane.rows, plane.columns), lapped.SIZES[0], np.uint8)
-        elif self.effort < CODES_SIZES:
-            sizes = choose_sizes(samples, steps, WEIGHT)
-        else:
-            sizes = choose_by_coding(plane, samples, steps, WEIGHT, self.tables)
+        sizes = sizes_of_chroma(plane, coded) if plane.chroma else self.decide_sizes(plane, samples, steps)
         cells, slopes, along = lapped.forward(samples, sizes, steps), None, None
         if plane.chroma and self.effort >= TRIES_LUMA and "chroma-from-luma" not in self.without:
             step = lapped.SAMPLE_UNIT * steps.step / lapped.COEFFICIENT_UNIT
@@ -311,6 +304,14 @@ class Main:
         optimised = self.effort >= OPTIMISES and "rdoq" not in self.without
         trellis = TRELLIS_ATTEMPTS.get(self.effort, 0) if optimised else 0
         return Wanted(cells, sizes, weight, optimised, trellis, slopes), along
+
+    def decide_sizes(self, plane: Plane, samples: NDArray[np.float32], steps: Steps) -> NDArray[np.uint8]:
+        """Decide on the sizes of blocks of luma or alpha: (rows, columns)."""
+        if self.effort < TRIES_SIZES or "large-blocks" in self.without:
+            return np.full((plane.rows, plane.columns), lapped.SIZES[0], np.uint8)
+        if self.effort < CODES_SIZES:
+            return choose_sizes(samples, steps, WEIGHT)
+        return choose_by_coding(plane, samples, steps, WEIGHT, self.tables)
 
     def _choose_filter(
         self, plane: Plane, wanted: NDArray[np.float32], decoded: NDArray[np.float32], steps: Steps
