@@ -45,7 +45,7 @@ __all__ = [
     "write_chunks",
 ]
 
-VERSION = 4
+VERSION = 5
 DONE = b"DONE"
 PREAMBLE = 10  # bytes of signature and version
 FRAMING = 12  # bytes of a chunk around its payload

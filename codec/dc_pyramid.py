@@ -39,6 +39,7 @@ __all__ = [
     "FEATURES",
     "GROUPS",
     "SYMBOLS",
+    "Code",
     "Step",
     "classify",
     "code_dc",

@@ -43,6 +43,7 @@ def intact_files() -> list[bytes]:
         encode_image(make_picture(32, 70), 20, without={"lapping"}),
         encode_image(make_picture(40, 60), 60, profile="tokens"),
         encode_in_strips(make_picture(50, 40, 2), 32, 90, profile="tokens"),
+        encode_image(make_picture(40, 60), 60, profile="tokens", without={"last-two-passes"}),
     ]
     assert {check(data) for data in files} == {"decoded"}
     return files

@@ -9,6 +9,7 @@ import pytest
 
 import codec
 from bitstreams.errors import CodecError, FormatError, TruncatedError
+from codec.contexts import PHASES
 from codec.files import read_picture
 from codec.image import optional_stages
 from codec.metrics import psnr
@@ -88,6 +89,29 @@ def test_every_stage_matters(stage):
     assert stage in optional_stages("tokens")
 
 
+@pytest.mark.parametrize(("stage", "sent"), [("last-pass", 3), ("last-two-passes", 2), ("last-three-passes", 1)])
+def test_tokens_that_are_not_sent_take_no_bits_and_do_not_matter(stage, sent):
+    as_coded = {"restoration", "loop-filter"}  # which is chosen by looking at all of the picture
+    picture = make_picture(64, 96, 1)
+    other = picture.copy()
+    for down, right in PHASES[sent:]:
+        for row, column in np.ndindex(4, 6):
+            top, left = 16 * row + 8 * down, 16 * column + 8 * right
+            other[top : top + 8, left : left + 8] ^= 0x55
+    one, two = (encode(each, 80, tune="psnr", without=as_coded | {stage}) for each in (picture, other))
+    assert one == two
+    assert codec.read_header(one).stages.sent == sent
+    assert len(one) < len(encode(picture, 80, tune="psnr", without=as_coded))
+
+
+def test_tokens_that_are_sent_are_as_good_as_ever():
+    picture = make_picture(64, 96, 1)
+    decoded = codec.decode_image(encode(picture, 95, tune="psnr", without={"last-three-passes"}))
+    errors = np.abs(decoded.astype(int) - picture).reshape(8, 8, 12, 8).swapaxes(1, 2).max(axis=(2, 3))
+    assert errors[::2, ::2].max() < 12
+    assert errors.max() > 24
+
+
 def test_tunes_differ_and_others_are_refused():
     picture = make_picture(64, 96)
     assert encode(picture, 60, tune="psnr") != encode(picture, 60, tune="ms-ssim")
@@ -123,7 +147,7 @@ def test_parameters_survive_and_others_are_refused():
     stages = Tokens.choose(3, True, 33.3, "psnr", without={"prediction"})
     assert Tokens.from_bytes(stages.to_bytes(), 3, True) == stages
     assert Tokens.from_bytes(Tokens.choose(1, False, 50, "psnr", without={"passes"}).to_bytes(), 1, False).flags == 0
-    for parameters in (b"", bytes(4), bytes(3), b"\xff\xff\x08", b"\xff\xff\x06"):
+    for parameters in (b"", bytes(4), bytes(3), b"\xff\xff\x20", b"\xff\xff\x21", b"\xff\xff\x08", b"\xff\xff\x06"):
         with pytest.raises(FormatError):
             Tokens.from_bytes(parameters, 3, True)
 

@@ -24,7 +24,7 @@ from bitstreams.rans import RansEncoder
 from codec import lapped
 from codec.context_strip import SIZE_BITS, CodedPlane, Coder, Head, Plane, StripDecoder
 from codec.contexts import ESCAPE, LAST, PHASES
-from codec.dc_pyramid import code_dc
+from codec.dc_pyramid import Code, code_dc
 from codec.scan import ZIGZAG
 from codec.strip_encoder import PlaneEncoder, Wanted
 from codec.trained import Trained
@@ -92,10 +92,14 @@ class Uses(NamedTuple):
         Whether tokens are predicted, and not expected to be 0.
     switched : bool
         Whether each block chooses its transform.
+    sent : int
+        Passes that are sent, from 1 to 4. Blocks of the others are as the networks imagine them, AC, and as the pyramid
+        of `codec.dc_pyramid` interpolates them, DC: its last three steps are those passes.
     """
 
     predicted: bool
     switched: bool
+    sent: int = PASSES
 
 
 class Blocks:
@@ -233,7 +237,8 @@ class CodedTokens(NamedTuple):
 def code_tokens(coder: TokenCoder, plane: Plane, model: TokenModel, step: int, uses: Uses) -> CodedTokens:
     """Walk through a plane, in either direction."""
     head = coder.begin(plane)
-    dc, missed = code_dc(coder.dc, plane.model.dc, plane.rows, plane.columns, np.zeros(plane.rows * plane.columns))
+    code = _only_sent(coder.dc, plane.columns, uses.sent)
+    dc, missed = code_dc(code, plane.model.dc, plane.rows, plane.columns, np.zeros(plane.rows * plane.columns))
     blocks, magnitudes = Blocks(dc, step), Magnitudes(plane.rows, plane.columns)
     told = np.zeros((PASSES, 63, magnitudes.places), np.float32)
     there = np.flatnonzero(~magnitudes.beyond)
@@ -241,14 +246,16 @@ def code_tokens(coder: TokenCoder, plane: Plane, model: TokenModel, step: int, u
         predicted, logs = blocks.predict(model.networks[number], number)
         if not uses.predicted:
             predicted[...] = 0
-        coder.predict(number, predicted)
-        errors, choices = ERRORS.take(logs.astype(np.intp)), np.zeros(magnitudes.places, np.uint8)
-        if uses.switched:
-            contexts = model.transforms.find_contexts(errors[:, there])
-            choices[there] = coder.choices(number, model.transforms, contexts, there)
-            errors = model.transforms.spread(errors, choices)
-        here = Pass(magnitudes, number, errors)
-        code_pass(coder.ac, model.weights[number], here, number, head.last, head.explicit)
+        choices = np.zeros(magnitudes.places, np.uint8)
+        if number < uses.sent:
+            coder.predict(number, predicted)
+            errors = ERRORS.take(logs.astype(np.intp))
+            if uses.switched:
+                contexts = model.transforms.find_contexts(errors[:, there])
+                choices[there] = coder.choices(number, model.transforms, contexts, there)
+                errors = model.transforms.spread(errors, choices)
+            here = Pass(magnitudes, number, errors)
+            code_pass(coder.ac, model.weights[number], here, number, head.last, head.explicit)
         clipped = magnitudes.at(number)
         told[number] = np.minimum(clipped + np.rint(np.abs(predicted) * np.float32(1 / FRACTION)), ESCAPE)
         if number != LATE:
@@ -258,6 +265,20 @@ def code_tokens(coder: TokenCoder, plane: Plane, model: TokenModel, step: int, u
     sizes = np.full((plane.rows, plane.columns), 8, np.uint8)
     coded = CodedPlane(sizes, dc, told, last, missed)
     return CodedTokens(coded, blocks, predicted, clipped, model.transforms, choices)
+
+
+def _only_sent(code: Code, columns: int, sent: int) -> Code:
+    """Return what codes DC differences of passes that are sent, and takes those of others to be 0."""
+
+    def code_some(
+        contexts: NDArray[np.int32], predicted: NDArray[np.float64], places: NDArray[np.intp]
+    ) -> NDArray[np.integer]:
+        row, column = divmod(int(places[0]), columns)  # all of a step are of the same pass
+        if PHASES.index((row % 2, column % 2)) < sent:
+            return code(contexts, predicted, places)
+        return np.zeros(places.size, np.int64)
+
+    return code_some
 
 
 class TokenDecoder(StripDecoder):
@@ -347,6 +368,10 @@ def encode_tokens(
     plane: Plane, wanted: Wanted, model: TokenModel, tables: Trained, step: int, uses: Uses
 ) -> tuple[TokenEncoder, CodedTokens]:
     """Code a plane, in as many attempts as it takes."""
+    cells = wanted.cells.copy()
+    for down, right in PHASES[uses.sent :]:
+        cells[:, down::2, right::2] = 0
+    wanted = wanted._replace(cells=cells)
     for explicit in (False, True):
         coder = TokenEncoder(plane, wanted, tables, explicit=explicit)
         result = code_tokens(coder, plane, model, step, uses)

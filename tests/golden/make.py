@@ -76,6 +76,9 @@ def golden_files() -> dict[str, bytes]:
         "main_made_up_levels": made_up_levels(),
         "tokens_rgb_420_odd": encode_image(make_picture(91, 67), 60, profile="tokens"),
         "tokens_gray_alpha_strips": encode_in_strips(make_picture(80, 61, 2), 32, 90, profile="tokens"),
+        "tokens_rgb_420_half_sent": encode_image(
+            make_picture(64, 96), 70, profile="tokens", without={"last-two-passes"}
+        ),
     }
 
 
