@@ -195,6 +195,11 @@ class Main:
         return PARAMETERS.pack(self.step, NAMES.index(self.tune), UNLAPPED * (not self.lapped))
 
     @property
+    def names(self) -> Sequence[str]:
+        """Names of its planes."""
+        return ("Y", "Cb", "Cr")[: 3 if self.channels >= 3 else 1] + ("A",) * (self.channels in (2, 4))
+
+    @property
     def macroblock(self) -> int:
         """Side of what strips are multiples of: a large block."""
         return lapped.SIZES[-1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,18 @@ from codec.dc_pyramid import extra_bits
 from codec.main import Main
 from codec.scan import ZIGZAG
 
-__all__ = ["MainPlaneTrace", "trace_strip"]
+__all__ = [
+    "MainPlaneTrace",
+    "PlainBits",
+    "Tracer",
+    "Watched",
+    "plain_bits",
+    "plane_trace",
+    "record_plane",
+    "record_strip",
+    "square",
+    "trace_strip",
+]
 
 Number = TypeVar("Number", bound=np.number)
 
@@ -65,29 +77,50 @@ class MainPlaneTrace:
     bits: NDArray[np.float64]
 
 
-class _Watched:
-    """What was decoded of a plane, and the bits of its symbols."""
+class PlainBits(NamedTuple):
+    """Plain bits of each level: (64, rows, columns) int64 arrays; signs, and what follows large magnitudes."""
+
+    signs: NDArray[np.int64]
+    mantissas: NDArray[np.int64]
+
+
+class Watched:
+    """What was decoded of a plane, and the bits of its symbols.
+
+    Attributes
+    ----------
+    dc_symbols, dc_places : lists of arrays
+        In the order of coding: symbols of DC differences, and of which blocks they are.
+    ac_symbols : list of arrays
+    side_bits : dict of str to float
+        What is neither.
+    dc_contexts, dc_bits : (rows * columns,) arrays
+        Of each block's DC; -1 and 0 where it has no symbol.
+    ac_contexts, ac_bits : (4, 63, N) arrays
+        Of all other levels, in the order of phases; -1 and 0 where 0 was implied.
+    """
 
     def __init__(self, plane: Plane) -> None:
         blocks = plane.rows // 2 * (plane.columns // 2 + 1)  # of a phase, as `to_phases` lays them out
         self.dc_symbols: list[NDArray[np.uint8]] = []
+        self.dc_places: list[NDArray[np.intp]] = []
         self.ac_symbols: list[NDArray[np.uint8]] = []
         self.side_bits = {"slopes": 0.0, "block sizes": 0.0}
-        self.dc_contexts = np.zeros(plane.rows * plane.columns, np.int16)
+        self.dc_contexts = np.full(plane.rows * plane.columns, -1, np.int16)
         self.dc_bits = np.zeros(plane.rows * plane.columns)
         self.ac_contexts = np.full((4, 63, blocks), -1, np.int16)
         self.ac_bits = np.zeros((4, 63, blocks))
 
 
-class _Tracer(StripDecoder):
+class Tracer(StripDecoder):
     """A decoder that keeps what it decodes."""
 
-    watched: list[_Watched]
+    watched: list[Watched]
 
     def begin(self, plane: Plane) -> Head:
         if not self._begun:
             self.watched = []
-        self.watched.append(_Watched(plane))
+        self.watched.append(Watched(plane))
         return super().begin(plane)
 
     def decode(
@@ -99,6 +132,7 @@ class _Tracer(StripDecoder):
             now.side_bits["slopes" if tables is self._trained.slopes else "block sizes"] += float(bits.sum())
         elif d == 0:
             now.dc_symbols.append(symbols)
+            now.dc_places.append(places)
             now.dc_contexts[places] = contexts
             now.dc_bits[places] = bits
         else:
@@ -114,32 +148,38 @@ def trace_strip(
 ) -> dict[str, MainPlaneTrace]:
     """Decode a strip of so many pixels, which begins at a byte and ends with the data, and record all its bits."""
     planes = stages.planes(height, width)
-    filters, coded, tracer = stages.read_strip(data, at, planes, _Tracer)
+    filters, coded, tracer = stages.read_strip(data, at, planes, Tracer)
     levels = tracer.levels(coded)
     every = stages.reconstruct(planes, filters, coded, levels)
-    names = ("Y", "Cb", "Cr")[: 3 if stages.channels >= 3 else 1] + ("A",) * (stages.channels in (2, 4))
-    traces = {}
-    recorded = 8 * (1 + len(planes))
+    plain = [plain_bits(*pair) for pair in zip(levels, tracer.watched, strict=True)]
+    record_strip(ledger, stages.names, tracer, plain, 8 * (len(data) - at))
+    return {
+        name: plane_trace(plane, of_plane, of_levels, samples, seen, of_plain)
+        for name, plane, of_plane, of_levels, samples, seen, of_plain in zip(
+            stages.names, planes, coded, levels, every, tracer.watched, plain, strict=True
+        )
+    }
+
+
+def record_strip(ledger: Ledger, names: Sequence[str], tracer: Tracer, plain: Sequence[PlainBits], total: int) -> None:
+    """Record the bits of a strip, of which there are so many in total: those of its planes, and what is about them."""
+    recorded = 8 * (1 + len(names))
     ledger.record(FILE, "filters, heads", recorded)
-    for name, plane, of_plane, of_levels, samples, seen in zip(
-        names, planes, coded, levels, every, tracer.watched, strict=True
-    ):
-        signs, mantissas = _plain_bits(of_levels, seen)
-        traces[name] = _plane_trace(plane, of_plane, of_levels, samples, seen, signs + mantissas)
-        recorded += _record_plane(ledger, name, seen, signs, mantissas)
+    for name, seen, of_plane in zip(names, tracer.watched, plain, strict=True):
+        recorded += record_plane(ledger, name, seen, of_plane)
     # States and numbers of lanes, what is lost to whole bytes, and to rounding the bits of symbols here.
-    ledger.record(FILE, "lanes, padding", 8 * (len(data) - at) - recorded)
-    return traces
+    ledger.record(FILE, "lanes, padding", total - recorded)
 
 
-def _plane_trace(
+def plane_trace(
     plane: Plane,
     coded: CodedPlane,
     levels: NDArray[np.float32],
-    samples: list[NDArray[np.float32]],
-    seen: _Watched,
-    plain: NDArray[np.int64],
+    samples: Sequence[NDArray[np.float32]],
+    seen: Watched,
+    plain: PlainBits,
 ) -> MainPlaneTrace:
+    """Return the trace of a plane: samples are in 1/8, before and after the filter."""
     rows, columns = plane.rows, plane.columns
     contexts = np.empty((64, rows, columns), np.int16)
     contexts[0] = seen.dc_contexts.reshape(rows, columns)
@@ -149,7 +189,7 @@ def _plane_trace(
         for of_kind in (seen.dc_symbols, seen.ac_symbols)
     )
     bits = from_phases(seen.ac_bits, rows, columns).sum(axis=0) + seen.dc_bits.reshape(rows, columns)
-    bits += plain.sum(axis=0)
+    bits += plain.signs.sum(axis=0) + plain.mantissas.sum(axis=0)
     transformed, filtered = (samples[i] / np.float32(lapped.SAMPLE_UNIT) for i in (0, -1))
     upsampled = color.double(filtered) if plane.half else filtered
     return MainPlaneTrace(
@@ -157,8 +197,8 @@ def _plane_trace(
         np.zeros(map_shape(8 * rows, 8 * columns), np.int8) if coded.slopes is None else coded.slopes,
         dc_symbols,
         ac_symbols,
-        _square(levels),
-        _square(contexts),
+        square(levels),
+        square(contexts),
         transformed,
         filtered,
         upsampled,
@@ -166,30 +206,28 @@ def _plane_trace(
     )
 
 
-def _plain_bits(levels: NDArray[np.float32], seen: _Watched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the plain bits of each level, (64, rows, columns): signs, and what follows large magnitudes."""
+def plain_bits(levels: NDArray[np.float32], seen: Watched) -> PlainBits:
+    """Return the plain bits of the levels of a plane, (64, rows, columns)."""
     magnitudes = np.ceil(np.abs(levels))
     signs = (magnitudes > 0).astype(np.int64)
     size = np.frexp(np.maximum(magnitudes - (ESCAPE - 1), 0))[1].astype(np.int64)
     mantissas = np.where(size > 0, SIZE_BITS + size - 1, 0)
     # DC's are those of the difference to its prediction, in the order of coding.
-    symbols = np.concatenate(seen.dc_symbols).astype(np.int64)
-    order = np.concatenate([[0], *(step.places for step in dc_pyramid.walk(levels.shape[1], levels.shape[2]))])
+    symbols, order = np.concatenate(seen.dc_symbols).astype(np.int64), np.concatenate(seen.dc_places)
     for plain, of_dc in ((signs, symbols > 0), (mantissas, extra_bits(symbols))):
+        plain[0] = 0
         plain[0].reshape(-1)[order] = of_dc
-    return signs, mantissas
+    return PlainBits(signs, mantissas)
 
 
-def _record_plane(
-    ledger: Ledger, name: str, seen: _Watched, signs: NDArray[np.int64], mantissas: NDArray[np.int64]
-) -> int:
+def record_plane(ledger: Ledger, name: str, seen: Watched, plain: PlainBits) -> int:
     """Record the bits of a plane; return how many there are."""
     parts = {
         **seen.side_bits,
         "DC symbols": seen.dc_bits.sum(),
         "AC symbols": seen.ac_bits.sum(),
-        "signs": signs.sum(),
-        "mantissas": mantissas.sum(),
+        "signs": plain.signs.sum(),
+        "mantissas": plain.mantissas.sum(),
     }
     whole = {kind: round(float(bits)) for kind, bits in parts.items() if bits}
     for kind, bits in whole.items():
@@ -197,6 +235,6 @@ def _record_plane(
     return sum(whole.values())
 
 
-def _square(cells: NDArray[Number]) -> NDArray[Number]:
+def square(cells: NDArray[Number]) -> NDArray[Number]:
     """Turn (64, rows, columns) to (rows, columns, 8, 8)."""
     return np.ascontiguousarray(np.moveaxis(cells, 0, -1)).reshape(*cells.shape[1:], 8, 8)

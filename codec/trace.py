@@ -6,8 +6,10 @@ file's size. It is meant for looking at, not for speed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,11 +23,12 @@ from codec import color, quantize
 from codec.baseline import Baseline, Group
 from codec.coefficients import Coded
 from codec.image import INDEX, SIZE_LIMIT, Header, decode_image, read_strips
-from codec.main import Main
 from codec.main_trace import MainPlaneTrace, trace_strip
 from codec.scan import EOB, ZIGZAG
 
-__all__ = ["PlaneTrace", "Trace", "trace_image"]
+__all__ = ["PlaneTrace", "Trace", "find_tracer", "trace_image"]
+
+GROUP = "tcodec.tracers"
 
 Number = TypeVar("Number", bound=np.number)
 AnyPlane = TypeVar("AnyPlane", "PlaneTrace", MainPlaneTrace)
@@ -76,7 +79,8 @@ class Trace:
     ----------
     header : Header
     planes : dict of str to PlaneTrace or MainPlaneTrace
-        By name: Y, Cb, Cr, A, those that the picture has; which of the two is the profile's.
+        By name: Y, Cb, Cr, A, those that the picture has; which of the two is the profile's. Luma of the token profile
+        has more to tell (`transformers_np.token_trace`).
     pixels : (H, W) or (H, W, C) uint8 array
         As from `decode_image`.
     ledger : Ledger
@@ -95,7 +99,7 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     Parameters
     ----------
     data : bytes
-        A `.tjpg` file of the main or the baseline profile.
+        A `.tjpg` file.
     size_limit : int
         Pixels above which the file is refused.
 
@@ -106,12 +110,10 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     Raises
     ------
     CodecError
-        As from `decode_image`; UnsupportedError for another profile.
+        As from `decode_image`; UnsupportedError for a profile without a tracer.
     """
     header, strips = read_strips(data, size_limit)
-    stages = header.stages
-    if not isinstance(stages, (Main, Baseline)):
-        raise UnsupportedError(f"no trace of profile {header.profile!r}")
+    stages, trace = header.stages, find_tracer(header.profile)
     ledger = Ledger()
     ledger.record(FILE, "signature, version", 8 * PREAMBLE)
     ledger.record(FILE, "header", 8 * len(header.to_bytes()))
@@ -124,11 +126,7 @@ def trace_image(data: bytes, *, size_limit: int = SIZE_LIMIT) -> Trace:
     for index, chunk in enumerate(strips):
         first, last = header.strip_rows(index)
         height, width = (-(-side // stages.macroblock) * stages.macroblock for side in (last - first, header.width))
-        of_strip: Mapping[str, PlaneTrace | MainPlaneTrace]
-        if isinstance(stages, Main):
-            of_strip = trace_strip(stages, chunk.payload, INDEX.size, height, width, ledger)
-        else:
-            of_strip = _trace_baseline(stages, chunk.payload, INDEX.size, height, width, ledger)
+        of_strip = trace(stages, chunk.payload, INDEX.size, height, width, ledger)
         for name, part in of_strip.items():
             parts.setdefault(name, []).append(part)
     planes = {name: _join(of_strips) for name, of_strips in parts.items()}
@@ -157,6 +155,25 @@ def _trace_baseline(
             bits = _block_bits(of_group, plane)
             traces[name] = PlaneTrace(*of_group.symbols(plane), levels, coefficients, samples, final, upsampled, bits)
     return traces
+
+
+TRACERS: dict[str, Callable[..., Mapping[str, Any]]] = {"main": trace_strip, "baseline": _trace_baseline}
+
+
+@cache
+def find_tracer(profile: str) -> Callable[..., Mapping[str, Any]]:
+    """Return what lays the strips of a profile open, or raise UnsupportedError.
+
+    It is called as `codec.main_trace.trace_strip` is. That of a profile from another package is an entry point of the
+    profile's name in the group `tcodec.tracers`.
+    """
+    if profile in TRACERS:
+        return TRACERS[profile]
+    found = entry_points(group=GROUP)
+    if profile not in found.names:
+        raise UnsupportedError(f"no trace of profile {profile!r}")
+    tracer: Callable[..., Mapping[str, Any]] = found[profile].load()
+    return tracer
 
 
 def _join(strips: Sequence[AnyPlane]) -> AnyPlane:

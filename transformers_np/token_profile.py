@@ -32,10 +32,10 @@ here than in the control, so that at the same quality chroma is coarser.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,37 @@ from transformers_np.token_model import Learned, learned
 from transformers_np.token_network import FRACTION
 from transformers_np.token_strip import WEIGHT, Blocks, TokenDecoder, Uses, code_tokens, encode_tokens, to_samples
 
-__all__ = ["Tokens"]
+__all__ = ["FILTERED", "RESTORED", "Tokens"]
 
 PARAMETERS = struct.Struct(">HB")
 IN_PASSES, PREDICTED, SWITCHED = 1, 2, 4  # flags in the header
 HIDDEN = 8  # what the number of passes that are not sent is multiplied by there
 UNSENT = {"last-pass": 1, "last-two-passes": 2, "last-three-passes": 3}
 RESTORED, FILTERED = 1, 2  # in a strip
+
+
+Reader = TypeVar("Reader", bound=TokenDecoder)
+
+
+class DecodedStrip(NamedTuple):
+    """What a strip holds.
+
+    Attributes
+    ----------
+    flags : int
+        `RESTORED`, `FILTERED`, or their sum.
+    coded : list of CodedPlane
+        Of all planes.
+    blocks : Blocks
+        Luma's.
+    others : list of (64, rows, columns) float32 arrays
+        Levels of the other planes.
+    """
+
+    flags: int
+    coded: list[CodedPlane]
+    blocks: Blocks
+    others: list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -209,11 +233,21 @@ class Tokens:
     def decode_strip(self, data: bytes, at: int, pixels: NDArray[np.uint8]) -> None:
         """Decode a strip; parameters and errors are those of `codec.main.Main.decode_strip`."""
         planes = self.planes(*pixels.shape[:2])
+        strip, _ = self.read_strip(data, at, planes, TokenDecoder)
+        samples = [self.finish(strip.blocks, strip.flags)]
+        for each, levels, steps in zip(strip.coded[1:], strip.others, self.main.steps[1:], strict=True):
+            samples.append(self.main.restore(each, levels, steps, None))
+        self.main.to_pixels(samples, pixels)
+
+    def read_strip(
+        self, data: bytes, at: int, planes: Sequence[Plane], reader: type[Reader]
+    ) -> tuple[DecodedStrip, Reader]:
+        """Read a strip of such planes: what it holds, and what has read it."""
         if at >= len(data):
             raise TruncatedError("the strip is empty")
         if data[at] > RESTORED | FILTERED:
             raise FormatError(f"flags {data[at]:#b} of a strip")
-        coder = TokenDecoder(data, at + 1, planes, self.tables.plain)
+        coder = reader(data, at + 1, planes, self.tables.plain)
         if self.flags:
             tokens = code_tokens(coder, planes[0], self.tables.model, self.step, self._uses)
             coded = [tokens.coded]
@@ -226,7 +260,4 @@ class Tokens:
             coded = code_strip(coder, planes)
             first, *others = coder.levels(coded)
             blocks = self._blocks(first)
-        samples = [self.finish(blocks, data[at])]
-        for each, levels, steps in zip(coded[1:], others, self.main.steps[1:], strict=True):
-            samples.append(self.main.restore(each, levels, steps, None))
-        self.main.to_pixels(samples, pixels)
+        return DecodedStrip(data[at], coded, blocks, others), coder
