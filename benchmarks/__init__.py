@@ -15,6 +15,8 @@ and commands that ask one question each:
     python -m benchmarks.video_seek CLIP      the cost of fetching any frame of ten minutes
     python -m benchmarks.tuning FOLDER        how the quantiser's constants were found, on photos for training
     python -m benchmarks.video_tuning CLIP... what the constants of the encoder are worth, on clips for training
+    python -m benchmarks.token_controls FOLDER  the token profile against plain transforms
+    python -m benchmarks.imagined FOLDER      the lowest rates: tokens that are not sent
 
 All sizes are those of real files, and all qualities those of decoded ones. A sweep reads from top to bottom as
 

@@ -10,6 +10,12 @@ over all pictures, from real files.
 Anything that fills in can take the networks' place, so there are controls: what the profile makes of a quarter without
 prediction, which is DC between what is known, and nothing else; the masked autoencoder (`transformers_np.imagining`);
 and the Laplace fill that it starts from.
+
+**They win** below 0.02 bits a pixel, where steps are so coarse that most blocks have nothing but DC. On 12 pictures of
+Kodak, at 0.0125, half of the tokens makes 21.1 dB, where the main profile has 20.3; at 0.015 it is 21.6 against 20.9, and
+21.3 for the same profile with all tokens; at 0.02 all are alike, and beyond it a token that is sent is worth its bits.
+What wins is to save bits of DC: at a quarter, networks and autoencoder add 0.1 to 0.3 dB to DC alone, and the Laplace
+fill, which needs no training, as much.
 """
 
 from __future__ import annotations

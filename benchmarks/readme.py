@@ -6,6 +6,8 @@
     tcodec speed kodak/ foreman.y4m -o benchmarks/results/speed
     python -m benchmarks.training digits mnist:FOLDER -o benchmarks/results/training
     python -m benchmarks.masking kodak/ -o benchmarks/results/masking
+    python -m benchmarks.token_controls kodak/ --photos photos/ --json benchmarks/results/tokens/controls.json
+    python -m benchmarks.imagined kodak/ --json benchmarks/results/tokens/imagined.json
     python -m benchmarks.readme
 
 Of these reports the JSON files and the pictures that README.md shows are kept with the code. A table stands between two
@@ -17,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),
     "training steps": ("training/training.json", steps_table),
     "masking": ("masking/masking.json", masking_table),
+    "imagined": ("tokens/imagined.json", itemgetter("text")),
 }
 
 
