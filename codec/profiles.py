@@ -5,6 +5,8 @@ point in the group `tcodec.profiles`, so that a decoder down here can use it wit
 
     [project.entry-points."tcodec.profiles"]
     mine = "my_package.my_module:MyProfile"
+
+Another of the same name in the group `tcodec.tracers` lays its strips open (`codec.trace.find_tracer`).
 """
 
 from __future__ import annotations
