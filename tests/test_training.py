@@ -102,6 +102,29 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_layer(few, tmp_path, mo
     )
 
 
+@pytest.mark.parametrize(
+    ("parameter", "layer"),
+    [
+        ("patch_embed.proj.weight", "embedding"),
+        ("blocks.0.attn.qkv.weight", r"blocks\.0\.attn"),
+        ("blocks.0.mlp.fc1.weight", r"blocks\.0"),
+        ("norm.weight", "norm"),
+        ("head.weight", "logits"),
+    ],
+)
+def test_of_the_layers_of_a_vit_the_first_bad_one_is_named(parameter, layer, few, tmp_path, monkeypatch):
+    init = Vit.init
+
+    def spoilt(model, rng):
+        parameters = init(model, rng)
+        parameters[parameter].reshape(-1)[0] = np.nan
+        return parameters
+
+    monkeypatch.setattr(Vit, "init", spoilt)
+    with pytest.raises(DivergedError, match=rf"step 0: the loss is nan; {layer} is the first layer"):
+        fit(how("vit"), few, 0, tmp_path, quiet=True)
+
+
 def test_a_gradient_that_is_no_number_names_its_parameter(few, tmp_path, monkeypatch):
     backward = Cnn.backward
 

@@ -219,7 +219,7 @@ class Vit:
         return logits, (of_blocks, norm, head, outputs, normal)
 
     def named(self, cache: tuple[Any, ...]) -> dict[str, Array]:
-        """Return what lies between pictures and logits, by name.
+        """Return what lies between pictures and logits, by name, in the order in which it is computed.
 
         `embedding` and `blocks.I` are tokens (B, 1 + N, D), `blocks.I.attn` weights of attention (B, heads, 1 + N,
         1 + N), `norm` the tokens at the end, and `grid` the same without the class token, (B, D, rows, columns), for
@@ -227,9 +227,10 @@ class Vit:
         """
         _, of_blocks, _, _, outputs, normal = cache
         side = self.size // self.patch
-        found = {"embedding": outputs[0], "norm": normal}
+        found = {"embedding": outputs[0]}
         for number, (of_block, output) in enumerate(zip(of_blocks, outputs[1:], strict=True)):
             found[f"blocks.{number}.attn"], found[f"blocks.{number}"] = of_block[0], output
+        found["norm"] = normal
         found["grid"] = normal[:, 1:].swapaxes(1, 2).reshape(len(normal), self.width, side, side)
         return found
 
