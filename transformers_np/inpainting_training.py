@@ -142,7 +142,7 @@ def _pool(
 ) -> list[Filled]:
     """Hide and fill photographs, so many times each."""
     pool = []
-    with tqdm(total=masks * len(photographs), desc="filling", disable=quiet, leave=False) as bar:
+    with tqdm(total=masks * len(photographs), desc="filling", disable=quiet or None, leave=False) as bar:
         for _ in range(masks):
             for pixels in photographs:
                 weights = LUMA if rng.random() < 0.5 else rng.dirichlet(np.ones(3))
@@ -297,7 +297,7 @@ def train_inpainter(
             run.resume(path)
         else:
             run.seconds = time.process_time() - start
-        with tqdm(total=recipe.steps, initial=run.done, desc=f"seed {seed}", disable=quiet, leave=False) as bar:
+        with tqdm(total=recipe.steps, initial=run.done, desc=f"seed {seed}", disable=quiet or None, leave=False) as bar:
             while run.done < recipe.steps:
                 start = time.process_time()
                 errors = []

@@ -229,7 +229,7 @@ def fit(
     optimiser = AdamW(vector, parameters, weight_decay=WEIGHT_DECAY)
     workspace, losses = Workspace(), []
     scale = np.float32(1 / FEATURE_UNIT) / deviations[:FEATURES]
-    with threadpool_limits(1), tqdm(total=steps, desc="restore", disable=quiet, leave=False) as bar:
+    with threadpool_limits(1), tqdm(total=steps, desc="restore", disable=quiet or None, leave=False) as bar:
         for step in range(steps):
             chosen = rng.integers(len(examples.features), size=BATCH)
             (inputs, of_inputs), (outputs, of_outputs) = restoration.orient(int(rng.integers(8)))
