@@ -1,7 +1,7 @@
 r"""The container: a signature, a version, and chunks that each carry their own checksum.
 
     signature   8 bytes     0x89, three letters for the kind of file, CR LF 0x1A LF
-    version     2 bytes     2
+    version     2 bytes     5
     chunks, each
       type      4 bytes     ASCII letters
       length    4 bytes     bytes of the payload
