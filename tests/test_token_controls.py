@@ -55,26 +55,38 @@ def test_a_curve_tells_bits_a_pixel_and_psnr_of_the_picture_alone():
 
 
 def test_rates_are_of_the_token_profile_against_each_control(photos, monkeypatch):
+    """All filters take a bit off, and controls two and four times the bits."""
     seen = []
 
     def of_stages(stages, picture):
-        size = getattr(stages[0], "size", 4)  # 8 and 16 take two and four times the bits
+        size = getattr(stages[0], "size", 4) - ("loop-filter" not in stages[0].without)
         seen.append((size, picture.shape[2]))
         return [(bits * size, psnr) for bits, psnr in ((1.0, 30.0), (2.0, 33.0), (3.0, 35.0), (4.0, 36.0))]
 
     monkeypatch.setattr(token_controls, "curve", of_stages)
-    assert compare(photos[0], {8: trained(), 16: trained()}) == pytest.approx([-50, -75, -50, -75])
-    assert seen == [(size, channels) for channels in (3, 1) for size in (4, 8, 16)]
+    found = compare(photos[0], {8: trained(), 16: trained()})
+    assert {name: rates[0] for name, rates in found.items()} == pytest.approx(
+        {
+            "8 x 8": 100 * (3 / 8 - 1),
+            "8 x 8 with the loop filter": 100 * (3 / 7 - 1),
+            "8 x 8, neither with the loop filter": 100 * (4 / 8 - 1),
+            "16 x 16": 100 * (3 / 16 - 1),
+            "16 x 16 with the loop filter": 100 * (3 / 15 - 1),
+            "16 x 16, neither with the loop filter": 100 * (4 / 16 - 1),
+        }
+    )
+    assert seen == [(size, channels) for channels in (3, 1) for size in (3, 4, 8, 7, 16, 15)]
 
 
-def test_the_report_has_a_target_for_each_column(photos, tmp_path, monkeypatch, capsys):
-    write_picture(tmp_path / "one.png", photos[0])
-    write_picture(tmp_path / "gray.png", make_picture(64, 64, 1))  # is passed over
+def test_the_report_has_the_mean_of_all_pictures_and_a_target_for_each_control(photos, tmp_path, monkeypatch, capsys):
+    for name, picture in (("one", photos[0]), ("two", photos[1]), ("gray", make_picture(64, 64, 1))):
+        write_picture(tmp_path / f"{name}.png", picture)
+    rates = iter([-10.0, -15.0])
     monkeypatch.setattr(token_controls, "control_tables", lambda photos, size: trained())
-    monkeypatch.setattr(token_controls, "compare", lambda pixels, tables: [-13.0, -6.0, -12.5, -8.0])
-    status = token_controls.main([str(tmp_path), "--photos", str(tmp_path)])
+    monkeypatch.setattr(
+        token_controls, "compare", lambda pixels, tables: {"8 x 8": [next(rates), -9.0], "16 x 16": [-8.0, -8.0]}
+    )
+    assert token_controls.main([str(tmp_path), "--photos", str(tmp_path)]) == 1  # luma alone misses -12 %
     told = capsys.readouterr().out
-    assert status == 1  # one of them is missed
+    assert "-12.5 % (-15.0 to -10.0)" in told
     assert told.count("PASS") == 3
-    assert "| one " in told
-    assert "gray" not in told
