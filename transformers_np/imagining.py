@@ -2,11 +2,12 @@
 
 A file can leave out its last passes (`transformers_np.token_profile`). A decoder fills them in with the networks that
 would have predicted them, in whole numbers, the same on every machine. The masked autoencoder of `tcodec mask` looks
-at more than the blocks next to a token, and makes more of it; but it calculates with floats, whose last bits depend on
-the machine, and takes ten seconds for a megapixel. So it is no part of the format: `imagine` looks at what was decoded,
-and nothing is decoded by what it finds.
+at more than the blocks next to a token; but it calculates with floats, whose last bits depend on the machine, and takes
+ten seconds for a megapixel. So it is no part of the format: `imagine` looks at what was decoded, and nothing is decoded
+by what it finds.
 
-What either is worth is measured by `python -m benchmarks.imagined`.
+`python -m benchmarks.imagined` measures what either is worth: where half of the tokens are sent, the networks make more
+of it below 0.025 bits a pixel, the autoencoder above; where it is a quarter, the autoencoder does, by up to 0.5 dB.
 """
 
 from __future__ import annotations
