@@ -462,6 +462,36 @@ def test_crops_are_scaled_parts(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_warps_are_affine_maps(dtype):
+    # Each picture shows where its samples are: what is seen through a map is the map.
+    down, across = np.meshgrid(*((2 * np.arange(n) + 1) / n - 1 for n in (20, 30)), indexing="ij")
+    images = np.stack([across, down]).astype(dtype)[None].repeat(300, axis=0)
+    kept = images.copy()
+    found = augment(images, np.random.default_rng(0), warp=0.2)
+    assert np.array_equal(images, kept)
+    assert found.dtype == dtype
+    assert found.shape == images.shape
+    inner = (abs(across) < 0.5) & (abs(down) < 0.5)  # farther out they may be from beyond the edge
+    places = np.stack([across[inner], down[inner], np.ones(inner.sum())], axis=1)
+    seen = found[:, :, inner].reshape(600, -1).T
+    maps, *_ = np.linalg.lstsq(places, seen, rcond=None)
+    assert np.allclose(places @ maps, seen, rtol=0, atol=1e-6)
+    numbers = maps.T.reshape(300, 6) - np.eye(2, 3).reshape(6)
+    assert np.allclose(numbers.min(axis=0), -0.2, rtol=0, atol=0.01)
+    assert np.allclose(numbers.max(axis=0), 0.2, rtol=0, atol=0.01)
+    assert abs(numbers).max() < 0.2 + 1e-6
+    assert abs(np.corrcoef(numbers.T) - np.eye(6)).max() < 0.2  # each on its own
+
+
+def test_beyond_the_edge_of_a_warped_picture_is_the_edge():
+    images = numbered(count=100)
+    found = augment(images, np.random.default_rng(0), warp=0.5)
+    least, most = images.min(axis=(2, 3), keepdims=True), images.max(axis=(2, 3), keepdims=True)
+    assert (found >= least - 1e-3).all()  # 0 from anywhere would be far below
+    assert (found <= most + 1e-3).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_noise(dtype):
     images = np.full((50, 1, 20, 20), 0.5, dtype)
     found = augment(images, np.random.default_rng(0), noise=np.float64(0.4))
@@ -478,7 +508,7 @@ def test_noise(dtype):
 
 def test_the_generator_decides_alone():
     images = numbered()
-    options = {"shift": 1, "flip": True, "crop": 0.2, "noise": 0.1}
+    options = {"shift": 1, "flip": True, "crop": 0.2, "warp": 0.1, "noise": 0.1}
     first, again, other = (augment(images, np.random.default_rng(seed), **options) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -492,6 +522,7 @@ def test_the_generator_decides_alone():
         (lambda rng: augment(numbered(), rng, shift=-1), "shift is -1; at least 0"),
         (lambda rng: augment(numbered(), rng, crop=1), "crop is 1; 0 to below 1"),
         (lambda rng: augment(numbered(), rng, crop=-0.1), "crop is -0.1; 0 to below 1"),
+        (lambda rng: augment(numbered(), rng, warp=-0.1), "warp is -0.1; finite numbers from 0"),
         (lambda rng: augment(numbered(), rng, noise=float("nan")), "noise is nan; finite numbers from 0"),
         (lambda rng: batches(0, 5, rng), "count is 0; at least 1"),
         (lambda rng: batches(5, 0, rng), "size is 0; at least 1"),

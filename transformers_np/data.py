@@ -26,6 +26,7 @@ the same one every time.
 same, so that a network does not rely on what does not matter (Simard, Steinkraus, Platt, 2003). What that is depends on
 the pictures: a digit in a mirror is no digit. All pictures of a batch are varied at once, each in its own way. Shift,
 flip and crop are one operation: each row of the result comes from some row of the picture, and likewise each column.
+Not so a warp, which also turns and slants pictures, as hands do when they write.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from numpy.typing import NDArray
 
 from bitstreams.errors import FormatError, LimitError, TruncatedError, UnsupportedError
 from codec.files import PICTURES, read_picture
+from transformers_np import ops
 from transformers_np.weights import load_npz
 
 __all__ = [
@@ -432,7 +434,13 @@ def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray
 
 
 def augment(
-    images: Array, rng: np.random.Generator, shift: int = 0, flip: bool = False, crop: float = 0.0, noise: float = 0.0
+    images: Array,
+    rng: np.random.Generator,
+    shift: int = 0,
+    flip: bool = False,
+    crop: float = 0.0,
+    warp: float = 0.0,
+    noise: float = 0.0,
 ) -> Array:
     """Vary pictures, each in its own way. What is beyond an edge is as the edge.
 
@@ -448,6 +456,10 @@ def augment(
     crop : float
         The share of their sides that is cut off at most, from 0 to below 1; what is left, anywhere in the picture, is
         scaled to its size, bilinearly (Szegedy et al., 2015).
+    warp : float
+        How far they are turned, slanted, stretched and moved at most, at least 0: a sample comes from A p + b in place
+        of p, where places (across, down) are from -1 to 1, and each of the six numbers of A and b is within `warp` of
+        that of the identity, any of these as likely. Between samples it is bilinear.
     noise : float
         Standard deviation of what is added to each sample, at least 0. Nothing is clipped.
 
@@ -461,8 +473,9 @@ def augment(
     _at_least(0, shift=shift)
     if not 0 <= crop < 1:
         raise ValueError(f"crop is {crop}; 0 to below 1 is allowed")
-    if not 0 <= noise < math.inf:
-        raise ValueError(f"noise is {noise}; finite numbers from 0 are allowed")
+    for name, number in (("warp", warp), ("noise", noise)):
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} is {number}; finite numbers from 0 are allowed")
     batch, _, height, width = images.shape
     left = 1 - crop * rng.random((batch, 1))  # of each side
     for axis, side in ((2, height), (3, width)):
@@ -473,6 +486,8 @@ def augment(
             begin = rng.random((batch, 1)) * (1 - left) * side
             places = begin + (places + 0.5) * left - 0.5  # pixels are at the centres of squares
         images = _resample(images, places, axis)
+    if warp:
+        images = _warp(images, rng, warp)
     if noise:
         images += float(noise) * rng.standard_normal(images.shape, dtype=images.dtype)
     return images
@@ -496,6 +511,20 @@ def _resample(images: Array, places: NDArray[Any], axis: int) -> Array:
     after *= (places - first).astype(images.dtype)
     after += here
     return after
+
+
+def _warp(images: Array, rng: np.random.Generator, most: float) -> Array:
+    """Return pictures seen through affine maps, each through its own."""
+    batch, _, height, width = images.shape
+    maps = np.eye(2, 3) + rng.uniform(-most, most, (batch, 2, 3))  # (A | b)
+    last_row, last_column = 1 - 1 / height, 1 - 1 / width  # the middles of the outermost samples are here
+    down, across = np.meshgrid(
+        np.linspace(-last_row, last_row, height), np.linspace(-last_column, last_column, width), indexing="ij"
+    )
+    places = np.stack([across, down, np.ones_like(down)], axis=-1)  # (H, W, 3)
+    grid = (places @ maps[:, None].swapaxes(2, 3)).clip((-last_column, -last_row), (last_column, last_row))
+    warped, _ = ops.grid_sample(images, grid)  # (B, H, W, 2) places
+    return warped
 
 
 def _at_least(least: int, **numbers: int) -> None:
