@@ -147,6 +147,19 @@ def test_accuracy_counts_every_picture(few):
     assert accuracy(Says3(), {}, np.zeros((1203, 1, 8, 8), np.float32), labels) == 802 / 1203
 
 
+def test_pictures_are_varied_as_the_recipe_says(few, tmp_path, monkeypatch):
+    varied = []
+
+    def augment(images, rng, **options):
+        varied.append(options)
+        return images
+
+    monkeypatch.setattr(training, "augment", augment)
+    said = {"shift": 2, "flip": True, "warp": 0.3, "noise": 0.4}
+    fit(how("vit", 1, **said), few, 0, tmp_path, quiet=True)
+    assert varied == 3 * [said]
+
+
 # Recipes ----------------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,21 @@
 """What to train, and how: a network and its settings for each kind of data.
 
-Settings for the 8 x 8 digits were first found with an eye on the pictures held out, and then judged by the 1,437
-pictures to learn from alone, in five folds: each fold was asked about by a network that had learned from the other
-four. Of the CNN's answers 98.7 % were right; 98.9 % without noise, 98.8 % with twice as much, 98.5 % with shifts by a
-pixel, 98.6 % with half the filters, and 98.8 % with ten times the weight decay. The ViT's had 99.0 %, and 98.8 % where
-pictures were also cut by up to 15 % and scaled. The standard error of each is 0.3 %, so none of these is a reason to
-leave a recipe.
+Settings for the 8 x 8 digits are judged by the 1,437 pictures to learn from alone, in five folds: each fold is asked
+about by a network that has learned from the other four. Those of the CNN were first found with an eye on the pictures
+held out. Of its answers 98.7 % are right; 98.9 % without noise, 98.8 % with twice as much, 98.5 % with shifts by a
+pixel, 98.6 % with half the filters, and 98.8 % with ten times the weight decay. The standard error of each is 0.3 %, so
+none of these is a reason to leave the recipe.
+
+Those of the ViT were chosen so, by the mean of two seeds. A transformer has to learn what a convolution is made of,
+that a picture moved a little is nearly the same picture; so it gains where pictures are warped:
+
+    warp                                 0     0.1    0.15    0.15 in 200 epochs
+    right, %                          98.6    99.1    99.3    99.3
+    cross-entropy, nats              0.055   0.027   0.028   0.022
+
+From the first to the last are 0.7 % of all answers, with a standard error of 0.2 % when they are compared picture by
+picture. The last two are told apart by how sure the answers are. Of one seed each, 98.6 % are right with a warp of 0.2;
+98.5 % with patches of 4 x 4 that overlap in place of a warp, where that seed has 98.7 % without either.
 """
 
 from __future__ import annotations
@@ -49,6 +59,8 @@ class Recipe:
         Of AdamW, at the top of a cosine after a short warm-up.
     shift : int
         Pixels by which pictures are moved at most.
+    warp : float
+        How much pictures are turned, slanted, stretched and moved at most (`transformers_np.data.augment`).
     noise : float
         Standard deviation of what is added to pixels, which are in [0, 1].
     flip : bool
@@ -61,6 +73,7 @@ class Recipe:
     lr: float
     weight_decay: float
     shift: int = 0
+    warp: float = 0.0
     noise: float = 0.0
     flip: bool = False
 
@@ -102,7 +115,8 @@ def recipe(name: str, kind: str, shape: tuple[int, int, int], classes: int) -> R
     if height % patch:
         raise UnsupportedError(f"pictures of {height} x {height}; this network sees multiples of {patch}")
     if kind == "digits":
-        return Recipe(Vit(height, patch, channels, classes, 64, 2, 4, 256, 0.07), 100, 64, 1e-3, 0.5, noise=0.1)
+        model = Vit(height, patch, channels, classes, 64, 2, 4, 256, 0.07)
+        return Recipe(model, 200, 64, 1e-3, 0.5, warp=0.15, noise=0.1)
     model = Vit(height, patch, channels, classes, 64, 3, 4, 256, 0.07)
     return Recipe(model, 20, 64, 2e-3, 0.2, shift=2, noise=0.05, flip=flip)
 

@@ -97,7 +97,12 @@ class _Run:
         step, total = len(self.losses) * self.steps, recipe.epochs * self.steps
         for chosen in batches(len(data.train.images), self.batch, self.rng):
             images = augment(
-                data.train.images[chosen], self.rng, shift=recipe.shift, flip=recipe.flip, noise=recipe.noise
+                data.train.images[chosen],
+                self.rng,
+                shift=recipe.shift,
+                flip=recipe.flip,
+                warp=recipe.warp,
+                noise=recipe.noise,
             )
             yield self._step(self.normalise(images), data.train.labels[chosen], step, total)
             step += 1
