@@ -402,6 +402,19 @@ def test_fused_attention_is_the_plain_one(name, dtype):
         assert_close(y[place], plain.astype(float), 1e-12 if dtype == np.float64 else 1e-5)
 
 
+@pytest.mark.parametrize("offset", [0, -59, 61, -1000, 1000])
+def test_only_differences_of_scores_count_however_large_they_are(offset):
+    """All scores far from 0, of some queries only, or of none."""
+    q, k, v = (random(3, 5, 4, dtype=np.float32, seed=seed) for seed in range(3))
+    bias = np.zeros((3, 5, 5), np.float32)
+    expected, _ = ops.attention(q, k, v, bias=bias)
+    for moved in (slice(None), slice(1)):
+        bias[:, moved] = offset
+        y, _ = ops.attention(q, k, v, bias=bias)
+        assert_close(y, expected, 1e-4)
+    assert ops.attention(q[:0], k[:0], v[:0])[0].shape == (0, 5, 4)
+
+
 @pytest.mark.parametrize("name", ["self_attention", "self_attention_masked"])
 def test_self_attention_is_the_plain_one_head_by_head(name):
     case = golden(name)

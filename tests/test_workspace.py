@@ -9,7 +9,7 @@ from tests.networks import draw_images
 from transformers_np import ops
 from transformers_np.cnn import Cnn, Resnet
 from transformers_np.vit import Vit
-from transformers_np.workspace import Workspace, empty
+from transformers_np.workspace import SLAB, Workspace, empty
 
 
 def rng(seed=0):
@@ -59,6 +59,26 @@ def test_what_changed_its_shape_or_type_is_new_and_the_rest_stays():
     with workspace:
         fourth = [*take((2, 3), (6,)), empty((5,), np.float64), *take((7,))]
     assert all(a is b for a, b in zip(third, fourth, strict=True))
+
+
+def test_arrays_begin_at_cache_lines_and_do_not_overlap():
+    with Workspace():
+        arrays = take((3,), (5, 7), (1,), (SLAB // 4 + 1,), (SLAB // 8,), (9,))
+    for number, array in enumerate(arrays):
+        assert array.ctypes.data % 64 == 0
+        array[...] = number
+    for number, array in enumerate(arrays):
+        assert (array == number).all()
+
+
+def test_a_smaller_batch_has_the_memory_of_the_larger_ones_and_leaves_it():
+    workspace = Workspace()
+    places = []
+    for size in (64, 64, 10, 64, 65, 10, 65):
+        with workspace:
+            places.append(take((size, 3))[0].ctypes.data)
+    assert len(set(places[:4])) == 1
+    assert len(set(places[4:])) == 1
 
 
 def test_a_workspace_within_another():

@@ -11,9 +11,10 @@ differences. `tests/test_ops.py` does that, and compares all outputs and gradien
 
 **Speed.** At these sizes a step is as much memory traffic as arithmetic. So sums over rows and columns are products
 with a vector of ones; elementwise work happens in place; what a derivative needs is computed on the way forward, where
-its parts are at hand; and arrays have their memory used again (`transformers_np.workspace`). A convolution leaves
-pictures with axes in the order (C, H, W, B) in memory, seen as (B, C, H, W): then the samples that pooling compares, or
-that the next convolution copies, lie in runs as long as the batch, and nothing is ever moved to another order.
+its parts are at hand; arrays have their memory used again (`transformers_np.workspace`); and narrow products are put
+together from small ones (`transformers_np.products`). A convolution leaves pictures with axes in the order (C, H, W, B)
+in memory, seen as (B, C, H, W): then the samples that pooling compares, or that the next convolution copies, lie in
+runs as long as the batch, and nothing is ever moved to another order.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from codec.convolution import col2im, im2col, output_size
+from transformers_np import products
 from transformers_np.workspace import empty
 
 __all__ = [
@@ -103,9 +105,11 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Cache]:
     """
     if w.ndim != 2 or x.shape[-1:] != w.shape[1:] or (b is not None and b.shape != w.shape[:1]):
         raise ValueError(f"linear: x {x.shape}, w {w.shape}, b {None if b is None else b.shape} do not go together")
+    # Tokens come in batches of matrices. Where there is but one, it is multiplied as a whole: so networks in `assets`
+    # that have learned from rows come out of their training again, bit for bit.
     rows = x.reshape(-1, w.shape[1])  # (R, in)
     y = empty((len(rows), len(w)), x.dtype)  # (R, out)
-    np.matmul(rows, w.T, out=y)
+    products.times(rows, w.T, y, small=x.ndim > 2)
     if b is not None:
         y += b
     return y.reshape(*x.shape[:-1], len(w)), (rows, w, x.shape)
@@ -115,16 +119,16 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Return dx, dw, db; the last is there whether or not there is a b."""
     rows, w, shape = cache
     dx = _like(rows)
-    np.matmul(dy.reshape(-1, len(w)), w, out=dx)
+    products.times(dy.reshape(-1, len(w)), w, dx, small=len(shape) > 2)
     return dx.reshape(shape), *linear_backward_first(dy, cache)
 
 
 def linear_backward_first(dy: Array, cache: Cache) -> tuple[Array, Array]:
     """Return dw and db only: nobody asks for the gradient of what a first layer sees."""
-    rows, w, _ = cache
+    rows, w, shape = cache
     dy = dy.reshape(-1, len(w))  # (R, out)
     dw = empty(w.shape, dy.dtype)
-    np.matmul(dy.T, rows, out=dw)
+    products.add_up(dy, rows, dw, small=len(shape) > 2)
     return dw, _column_sums(dy)
 
 
@@ -328,7 +332,7 @@ def layer_norm(x: Array, w: Array, b: Array, eps: float = 1e-6) -> tuple[Array, 
     scale *= share
     scale += eps
     np.sqrt(scale, out=scale)
-    np.reciprocal(scale, out=scale)
+    np.divide(1, scale, out=scale)
     normal *= scale
     np.multiply(normal, w, out=y)
     y += b
@@ -492,7 +496,7 @@ def _normal(x: Array, below: Array, density: Array, spare: Array) -> None:
         t, beyond = spare, below
         np.abs(x, out=t)
         t += np.float32(1 / HASTINGS_P)
-        np.reciprocal(t, out=t)
+        np.divide(np.float32(1), t, out=t)
         np.multiply(t, np.float32(HASTINGS[0]), out=beyond)
         for coefficient in HASTINGS[1:]:
             beyond += np.float32(coefficient)
@@ -632,6 +636,9 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return len(shape) <= len(target) and all(n in (1, wanted) for n, wanted in pairs)
 
 
+FAR = 60  # scores between -FAR and FAR have exponentials that float32 has room for, and so have sums of them
+
+
 def attention(
     q: Array,
     k: Array,
@@ -679,10 +686,12 @@ def attention(
         weights += bias
     if mask is not None:
         np.copyto(weights, -np.inf, where=~mask)
-    top = weights.max(axis=-1, keepdims=True)
-    if mask is not None:
+    # Weights are the same whatever is taken from the scores of a query: their largest, so that nothing overflows. Where
+    # no score is far from 0 there is no need, and to see that takes a tenth of the time, since rows are short.
+    if mask is not None or not (weights.min(initial=0) > -FAR and weights.max(initial=0) < FAR):
+        top = weights.max(axis=-1, keepdims=True)
         top[np.isneginf(top)] = 0
-    weights -= top
+        weights -= top
     np.exp(weights, out=weights)
     total = _row_sums(weights)
     if mask is not None:

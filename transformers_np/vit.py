@@ -27,6 +27,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from transformers_np import ops
 from transformers_np.tokens import patches
+from transformers_np.workspace import empty
 
 __all__ = ["BASE", "SMALL", "TINY", "Vit", "block", "block_backward", "init_block", "truncated_normal"]
 
@@ -178,7 +179,7 @@ class Vit:
         """Turn pictures into what the first block sees: (B, C, H, W) to (B, 1 + N, D)."""
         weight = parameters["patch_embed.proj.weight"].reshape(self.width, -1)  # a convolution without overlap
         embedded, cache = ops.linear(patches(images, self.patch), weight, parameters["patch_embed.proj.bias"])
-        x = np.empty((len(images), 1 + self.tokens, self.width), images.dtype)
+        x = empty((len(images), 1 + self.tokens, self.width), images.dtype)
         x[:, :1] = parameters["cls_token"]
         x[:, 1:] = embedded
         x += parameters["pos_embed"]
@@ -240,14 +241,16 @@ class Vit:
         gradients: Parameters = {}
         dcls, gradients["head.weight"], dbias = ops.linear_backward(dlogits, head)
         gradients["head.bias"] = dbias
-        dnormal = np.zeros(normal.shape, dlogits.dtype)
-        dnormal[:, 0] = dcls
+        dnormal = empty(normal.shape, dlogits.dtype)
+        dnormal[:, 0], dnormal[:, 1:] = dcls, 0
         dx, gradients["norm.weight"], gradients["norm.bias"] = ops.layer_norm_backward(dnormal, norm)
         for number in range(self.depth - 1, -1, -1):
             dx = block_backward(dx, of_blocks[number], gradients, f"blocks.{number}.")
         gradients["pos_embed"] = dx.sum(axis=0, keepdims=True)
         gradients["cls_token"] = gradients["pos_embed"][:, :1].copy()
-        dweight, dbias = ops.linear_backward_first(np.ascontiguousarray(dx[:, 1:]), embedding)
+        dembedded = empty((len(dx), self.tokens, self.width), dx.dtype)
+        dembedded[...] = dx[:, 1:]
+        dweight, dbias = ops.linear_backward_first(dembedded, embedding)
         shape = (self.width, self.channels, self.patch, self.patch)
         gradients["patch_embed.proj.weight"], gradients["patch_embed.proj.bias"] = dweight.reshape(shape), dbias
         return gradients
