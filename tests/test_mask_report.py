@@ -112,11 +112,35 @@ def test_files_that_cannot_be_masked(tmp_path, capsysbinary):
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_that_exist_are_left_alone_unless_forced(tmp_path, capsysbinary):
+    write_picture(tmp_path / "a.png", make_picture(24, 24))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sheet.png").write_bytes(b"before")
+    status, out, err = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out")
+    assert (status, out) == (1, b"")
+    assert err == [f"tcodec: {tmp_path / 'out/sheet.png'}: exists already; --force overwrites it"]
+    assert files(tmp_path / "out") == ["sheet.png"]
+    assert (tmp_path / "out/sheet.png").read_bytes() == b"before"
+    assert call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out", "--force")[0] == 0
+    assert files(tmp_path / "out") == WRITTEN
+    assert (tmp_path / "out/sheet.png").read_bytes() != b"before"
+
+
+def test_a_picture_is_not_replaced_by_what_comes_of_it(tmp_path, capsysbinary):
+    write_picture(tmp_path / "error.png", make_picture(24, 24))
+    before = (tmp_path / "error.png").read_bytes()
+    status, _, err = call(capsysbinary, "mask", tmp_path / "error.png", "-o", tmp_path, "--force")
+    assert status == 1
+    assert err == [f"tcodec: {tmp_path / 'error.png'}: the output would replace the input; name another with -o"]
+    assert files(tmp_path) == ["error.png"]
+    assert (tmp_path / "error.png").read_bytes() == before
+
+
 def test_where_there_is_no_error_there_is_no_number(tmp_path, capsysbinary):
     write_picture(tmp_path / "a.png", np.full((16, 24), 99, np.uint8))
     _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out", "--json")
     assert json.loads(out)["psnr_masked"]["mean"] is None
-    _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-o", tmp_path / "out")
+    _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-f", "-o", tmp_path / "out")
     assert out.decode().splitlines()[4].split() == ["mean", "no", "error"]
 
 

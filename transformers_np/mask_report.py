@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from bitstreams.errors import UnsupportedError
 from codec import blocks, color
-from codec.files import write_picture
+from codec.files import atomic_write, picture_bytes
 from transformers_np.fills import bilinear_fill, laplace_fill, mean_fill, nearest_fill
 from transformers_np.inpainting import SIDE, Inpainter, Parameters, attention_around, refine
 from transformers_np.inpainting_training import hidden_pixels, load_inpainter, masked_psnr
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Masked", "fill_in", "from_planes", "mask_picture", "report", "to_planes"]
+__all__ = ["WRITTEN", "Masked", "fill_in", "from_planes", "mask_picture", "report", "to_planes"]
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 GRAY = 128  # where nothing is to be seen
 ERROR_GAIN = 4  # by which differences are made visible
+WRITTEN = ("original.png", "visible.png", "reconstruction.png", "error.png", "attention.png", "sheet.png")
 
 
 class Masked(NamedTuple):
@@ -143,37 +145,42 @@ def mask_picture(
     return Masked(original, found[visible], hidden, inside[visible], filled, refined, psnr)
 
 
-def report(pixels: Pixels, ratio: float, pattern: str, seed: int, folder: Path) -> dict[str, Any]:
+def report(
+    pixels: Pixels, ratio: float, pattern: str, seed: int, folder: Path, *, force: bool = False
+) -> dict[str, Any]:
     """Hide and fill in; write pictures, and return what `--json` prints: no PSNR where there is no error at all.
 
-    Written are `original.png`, `visible.png`, `reconstruction.png`, `error.png` (differences of luma, four times as
+    `WRITTEN` are `original.png`, `visible.png`, `reconstruction.png`, `error.png` (differences of luma, four times as
     large as they are), `attention.png` and `sheet.png`, which has all of them and the Laplace fill beside each other.
+    With `force` they may overwrite files.
     """
     start = time.perf_counter()
     model, parameters, _ = load_inpainter()
     with threadpool_limits(1):  # or sums would depend on the number of processors
         masked = mask_picture(pixels, ratio, pattern, seed, model, parameters)
-    folder.mkdir(parents=True, exist_ok=True)
     visible = masked.original.copy()
     visible[masked.pixels] = GRAY
     error = to_planes(masked.original)[0] - to_planes(masked.found)[0]
     amplified = np.rint(np.minimum(ERROR_GAIN * np.abs(error), 255)).astype(np.uint8)
-    pictures = {
-        "original": masked.original,
-        "visible": visible,
-        "reconstruction": masked.found,
-        "error": amplified,
-    }
-    for name, picture in pictures.items():
-        write_picture(folder / f"{name}.png", picture, force=True)
-    _draw_attention(masked, model, parameters).savefig(folder / "attention.png", dpi=100)
-    _draw_sheet(masked, pictures, error, ratio).savefig(folder / "sheet.png", dpi=100)
+    figures = _draw_attention(masked, model, parameters), _draw_sheet(masked, visible, error, ratio)
+    pictures = (masked.original, visible, masked.found, amplified)
+    contents = [*(picture_bytes(".png", picture) for picture in pictures), *map(_png, figures)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in zip(WRITTEN, contents, strict=True):
+        atomic_write(folder / name, content, force=force)
     seconds = time.perf_counter() - start
     psnr = {name: value if math.isfinite(value) else None for name, value in masked.psnr.items()}
     return {"ratio": ratio, "seed": seed, "psnr_masked": psnr, "seconds": seconds}
 
 
-def _draw_sheet(masked: Masked, pictures: dict[str, Pixels], error: Plane, ratio: float) -> Figure:
+def _png(figure: Figure) -> bytes:
+    """Return a drawing as a file."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
+
+
+def _draw_sheet(masked: Masked, visible: Pixels, error: Plane, ratio: float) -> Figure:
     """Draw all pictures beside each other."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
@@ -188,9 +195,9 @@ def _draw_sheet(masked: Masked, pictures: dict[str, Pixels], error: Plane, ratio
     change = masked.refined[:height, :width] - filled
     psnr = {name: f"{value:.2f} dB" for name, value in masked.psnr.items()}
     panels = [
-        ("original", pictures["original"], "gray", (0, 255)),
-        (f"visible: {100 * (1 - ratio):.3g} % of the tokens", pictures["visible"], "gray", (0, 255)),
-        (f"masked autoencoder: {psnr['mae']}", pictures["reconstruction"], "gray", (0, 255)),
+        ("original", masked.original, "gray", (0, 255)),
+        (f"visible: {100 * (1 - ratio):.3g} % of the tokens", visible, "gray", (0, 255)),
+        (f"masked autoencoder: {psnr['mae']}", masked.found, "gray", (0, 255)),
         (f"Laplace fill, luma: {psnr['laplace']}", filled, "gray", (0, 255)),
         (f"what the network changed: {np.abs(change)[masked.pixels].mean():.1f} levels", change, "RdBu_r", (-64, 64)),
         (f"error: {np.abs(error)[masked.pixels].mean():.1f} levels", np.abs(error), "magma", (0, 128)),

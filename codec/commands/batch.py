@@ -57,6 +57,7 @@ __all__ = [
     "print_json",
     "process_pool",
     "processes",
+    "refuse_target",
     "report",
     "run",
     "say",
@@ -358,7 +359,8 @@ def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
     """Do a job for a task; all errors that concern it alone are part of the outcome."""
     try:
         if task.target != STANDARD:
-            _refuse_target(task, args.force)
+            own = f"if that is no {task.target.suffix} file already, "
+            refuse_target(task.source, task.target, args.force, own)
         return job(task, args)
     except BrokenPipeError:  # whoever read our output has had enough: that ends the program
         raise
@@ -366,13 +368,14 @@ def _perform(task: Task, job: Job, args: argparse.Namespace) -> Outcome:
         return Outcome(error=report(error, task.source, args.verbose))
 
 
-def _refuse_target(task: Task, force: bool) -> None:
-    """Raise an error if the output must not be written, before work goes into it."""
-    if task.target.exists() and task.source != STANDARD and task.target.samefile(task.source):
-        raise CodecError(
-            f"the output would replace the input; if that is no {task.target.suffix} file already, name another with -o"
-        )
-    refuse_existing(task.target, force)
+def refuse_target(source: Path, target: Path, force: bool, when: str = "") -> None:
+    """Raise an error if an output must not be written, before work goes into it.
+
+    An output that would replace its input is refused even with `force`; `when` is said before the advice for that.
+    """
+    if target.exists() and source != STANDARD and target.samefile(source):
+        raise CodecError(f"{source}: the output would replace the input; {when}name another with -o")
+    refuse_existing(target, force)
 
 
 def process_pool(number: int) -> ProcessPoolExecutor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bitstreams.errors import UnsupportedError
+from codec.commands import batch
 from transformers_np.commands.options import seed
 
 __all__ = ["add"]
@@ -39,6 +40,7 @@ def add(subparsers: Any) -> None:
         metavar="FOLDER",
         help="where pictures go (default: %(default)s)",
     )
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
     parser.add_argument("--json", action="store_true", help="print ratio, seed, PSNR by method and seconds")
     parser.set_defaults(run=_mask)
 
@@ -56,15 +58,17 @@ def _ratio(text: str) -> float:
 
 def _mask(args: argparse.Namespace) -> int:
     from codec.files import read_picture  # noqa: PLC0415
-    from transformers_np.mask_report import report  # noqa: PLC0415
+    from transformers_np.mask_report import WRITTEN, report  # noqa: PLC0415
 
+    for name in WRITTEN:
+        batch.refuse_target(Path(args.input), args.output / name, args.force)
     pixels = read_picture(args.input).pixels
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         pixels = pixels[..., :-1]
         if not args.quiet:
             print(f"tcodec: {args.input}: its transparency is left out", file=sys.stderr)
     try:
-        found = report(pixels, args.ratio, args.pattern, args.seed, args.output)
+        found = report(pixels, args.ratio, args.pattern, args.seed, args.output, force=args.force)
     except UnsupportedError as error:
         raise UnsupportedError(f"{args.input}: {error}") from error
     if args.json:
