@@ -41,7 +41,7 @@ import argparse
 import json
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import codec
+from benchmarks import harness
 from benchmarks.codecs import PictureCodec, fingerprint
 from benchmarks.sources import Pixels
+from bitstreams.errors import UnsupportedError
 from codec import blocks
-from codec.files import PICTURES, read_picture
+from transformers_np.commands.options import seed, share
 from transformers_np.fills import laplace_fill
 from transformers_np.inpainting_training import hidden_pixels, load_inpainter
 from transformers_np.mask_report import fill_in, from_planes, mask_picture, to_planes
-from transformers_np.masking import random_mask
+from transformers_np.masking import PATTERNS, random_mask
 
 __all__ = ["Masked", "masking_table", "measure"]
 
@@ -151,22 +153,30 @@ def _packed(tokens: int) -> tuple[int, int]:
     return -(-tokens // columns), columns
 
 
-def measure(folder: Path, ratio: float, pattern: str, seed: int) -> dict[str, Any]:
-    """Fill in the pictures of a folder by each method.
+def measure(photos: Mapping[str, Pixels], ratio: float, pattern: str, seed: int) -> dict[str, Any]:
+    """Fill in pictures by each method.
 
     Returns
     -------
     dict
         The mask's `ratio`, `pattern` and `seed`, how the weights were made (`origin`), and for each of `pictures` its
         name, PSNR of luma on hidden pixels by method, and the seconds of a processor that all methods took together.
+
+    Raises
+    ------
+    SystemExit
+        If one of them has only one token.
     """
     model, parameters, origin = load_inpainter()
     pictures = []
     with threadpool_limits(1):
-        for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES):
+        for name, photo in photos.items():
             start = time.process_time()
-            masked = mask_picture(read_picture(path).pixels, ratio, pattern, seed, model, parameters)
-            pictures.append({"name": path.name, **masked.psnr, "seconds": time.process_time() - start})
+            try:
+                masked = mask_picture(photo, ratio, pattern, seed, model, parameters)
+            except UnsupportedError as error:
+                raise SystemExit(f"{name}: {error}") from error
+            pictures.append({"name": name, **masked.psnr, "seconds": time.process_time() - start})
     return {"ratio": ratio, "pattern": pattern, "seed": seed, "origin": origin, "pictures": pictures}
 
 
@@ -182,21 +192,24 @@ def masking_table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print how well each method fills in the pictures of a folder."""
     parser = argparse.ArgumentParser(description="Compare the masked autoencoder with interpolation, on a folder.")
-    parser.add_argument("pictures", type=Path, help="a folder of pictures")
-    parser.add_argument("--ratio", type=float, default=0.75, help="share of tokens hidden (default: %(default)s)")
-    parser.add_argument("--pattern", default="random", help="random, grid or block (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the mask (default: %(default)s)")
+    parser.add_argument("folder", type=Path, help="folder of photos")
+    parser.add_argument(
+        "--ratio", type=share, default=0.75, metavar="R", help="share of tokens that is hidden (default: %(default)s)"
+    )
+    parser.add_argument("--pattern", choices=PATTERNS, default="random", help="which are (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the mask (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where masking.json goes")
-    args = parser.parse_args()
-    document = measure(args.pictures, args.ratio, args.pattern, args.seed)
+    args = parser.parse_args(arguments)
+    document = measure(harness.load_photos(args.folder), args.ratio, args.pattern, args.seed)
     print(masking_table(document))
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
         (args.output / "masking.json").write_text(json.dumps(document, indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

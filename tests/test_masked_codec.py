@@ -1,7 +1,6 @@
 """Tests of `benchmarks.masking`: files of some tokens, and what is made of the others."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -63,17 +62,42 @@ def test_what_is_sent_is_as_exact_as_the_codec_and_the_rest_is_a_guess():
     assert np.abs(luma[True] - luma[False])[hidden].mean() > 1
 
 
-def test_the_table_has_each_picture_and_the_mean(tmp_path, monkeypatch, capsys):
+def test_the_table_has_each_picture_and_the_mean(tmp_path, capsys):
     for seed in range(2):
         write_picture(tmp_path / f"{seed}.png", make_picture(32, 40, seed=seed))
-    monkeypatch.setattr(sys, "argv", ["masking", str(tmp_path), "--ratio", "0.5", "-o", str(tmp_path / "out")])
-    masking.main()
+    assert masking.main([str(tmp_path), "--ratio", "0.5", "-o", str(tmp_path / "out")]) == 0
     head, _, *lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
     assert head[1:6] == ["mae", "laplace", "bilinear", "nearest", "mean"]
-    assert [line[0] for line in lines] == ["| 0.png", "| 1.png", "| mean"]
+    assert [line[0] for line in lines] == ["| 0", "| 1", "| mean"]
     numbers = np.array([[float(value.strip(" |")) for value in line[1:]] for line in lines])
     assert np.abs(numbers[:2].mean(axis=0) - numbers[2]).max() < 0.011
     assert np.abs(numbers[:, 0] - numbers[:, 1] - numbers[:, 5]).max() < 0.011
     document = json.loads((tmp_path / "out/masking.json").read_text())
     assert masking.masking_table(document).splitlines()[2].split(" | ") == lines[0]
     assert (document["ratio"], document["pattern"], document["seed"]) == (0.5, "random", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pattern", "stripes"], "invalid choice: 'stripes'"),
+        (["--ratio", "2"], "'2' is no share; numbers above 0 and below 1 are allowed"),
+        (["--seed", "-1"], "'-1' is not a whole number from 0"),
+    ],
+)
+def test_masks_that_there_are_not(options, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        masking.main([str(tmp_path), *options])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "No such file"), ("empty", "no files"), ("token", "token: .* are one token")]
+)
+def test_folders_without_pictures_to_mask(name, message, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "token").mkdir()
+    write_picture(tmp_path / "token/token.png", make_picture(8, 5))
+    with pytest.raises(SystemExit, match=message):
+        masking.main([str(tmp_path / name)])

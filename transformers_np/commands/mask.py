@@ -10,7 +10,7 @@ from typing import Any
 
 from bitstreams.errors import UnsupportedError
 from codec.commands import batch
-from transformers_np.commands.options import seed
+from transformers_np.commands.options import seed, share
 
 __all__ = ["add"]
 
@@ -28,7 +28,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("input", metavar="PICTURE", help="a picture of any format that `tcodec encode` reads")
     parser.add_argument(
-        "--ratio", type=_ratio, default=0.75, metavar="R", help="share of tokens that is hidden (default: %(default)s)"
+        "--ratio", type=share, default=0.75, metavar="R", help="share of tokens that is hidden (default: %(default)s)"
     )
     parser.add_argument("--pattern", choices=PATTERNS, default="random", help="which are (default: %(default)s)")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the mask (default: %(default)s)")
@@ -43,17 +43,6 @@ def add(subparsers: Any) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
     parser.add_argument("--json", action="store_true", help="print ratio, seed, PSNR by method and seconds")
     parser.set_defaults(run=_mask)
-
-
-def _ratio(text: str) -> float:
-    """Read a share above 0 and below 1, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; numbers above 0 and below 1 are allowed")
-    return value
 
 
 def _mask(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["CLASSES", "seed"]
+__all__ = ["CLASSES", "seed", "share"]
 
 CLASSES = (
     "digits (8 x 8, come with the program), mnist:FOLDER, cifar:FOLDER (the binary version), or a folder that has a "
@@ -17,3 +17,14 @@ def seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def share(text: str) -> float:
+    """Read a share above 0 and below 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; numbers above 0 and below 1 are allowed")
+    return value
