@@ -59,6 +59,11 @@ def test_tokens_of_a_turned_picture_are_turned_tokens(turn):
 # The model --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("model", [SMALL, Inpainter(), Inpainter(3, 6, 3, 4, 1, 5)])
+def test_the_number_of_parameters_is_known_before_they_are_drawn(model):
+    assert model.size == sum(array.size for array in model.init(rng()).values())
+
+
 def test_gradients_are_differences():
     tokens, states = windows()
     parameters = drawn()

@@ -18,7 +18,7 @@ from transformers_np.inpainting import Inpainter, refine
 from transformers_np.inpainting_training import Recipe, hidden_pixels, load_inpainter, masked_psnr, train_inpainter
 from transformers_np.masking import random_mask
 from transformers_np.training import DivergedError
-from transformers_np.weights import load_npz
+from transformers_np.weights import load_npz, save_npz
 
 TINY = Recipe(Inpainter(4, 16, 2, 1, 1, 2), steps=60, batch=16, masks=2, lr=4e-3)
 
@@ -145,6 +145,29 @@ def test_files_that_are_no_weights(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(CodecError, match="no weights of a masked autoencoder"):
         load_inpainter(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"window": 100_000},  # 300 GB of positions, if they were believed
+        {"width": 6_000_000},
+        {"depth": 1 << 40},
+        {"depth": -1},
+        {"width": 16.0},
+        {"heads": 3},
+        {"heads": "2"},
+        {"expansion": 3},
+    ],
+)
+def test_what_weights_say_of_their_shape_is_not_believed(lie, tmp_path, monkeypatch):
+    model = Inpainter(4, 16, 2, 1, 1, 2)
+    arrays = model.init(np.random.default_rng(0))
+    told = np.frombuffer(json.dumps({"model": vars(model) | lie}).encode(), np.uint8)
+    save_npz(tmp_path / "mae.npz", arrays | {"origin": told})
+    monkeypatch.setattr(Inpainter, "init", lambda *_: pytest.fail("memory was taken before the shape was checked"))
+    with pytest.raises(FormatError, match="no weights of a masked autoencoder: a model of"):
+        load_inpainter(tmp_path / "mae.npz")
 
 
 def test_shipped_weights_are_small_documented_and_better_than_the_laplace_fill():

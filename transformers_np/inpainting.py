@@ -174,6 +174,15 @@ class Inpainter:
         """How many numbers a query of the decoder begins with."""
         return (2 * MARGIN + 1) ** 2 * (COARSE + 1) + 9 * (SIZE - COARSE)
 
+    @property
+    def size(self) -> int:
+        """How many numbers the parameters are, told without taking memory for them."""
+        width, hidden = self.width, self.expansion * self.width
+        # Of a block: two norms, q, kv and proj, positions, fc1 and fc2.
+        block = 4 * width + 4 * (width + 1) * width + self.heads * self.offsets + (2 * width + 1) * hidden + width
+        ends = (SIZE + 1) * width + (self.neighbourhood + 1) * width + (width + 1) * SIZE  # embed, query, pred
+        return (self.depth + self.decoder_depth) * block + ends + 4 * width + 2 * SIZE  # two norms, two scales
+
     def init(self, rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Parameters:
         """Draw parameters; the prediction is 0."""
         width, hidden = self.width, self.expansion * self.width

@@ -364,8 +364,18 @@ def load_inpainter(path: str | Path | None = None) -> tuple[Inpainter, Parameter
     try:
         origin = json.loads(arrays.pop("origin").tobytes())
         model = Inpainter(**origin["model"])
+        _check_shape(model, sum(array.size for array in arrays.values()))
         parameters = model.init(np.random.default_rng(0))
         load_state_dict(parameters, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError(f"{path}: no weights of a masked autoencoder: {error}") from error
     return model, parameters, origin
+
+
+def _check_shape(model: Inpainter, numbers: int) -> None:
+    """Refuse a model that does not fit so many numbers in a file, before memory is taken for its parameters."""
+    shape = vars(model)
+    if any(type(side) is not int or side < 1 for side in shape.values()) or model.width % model.heads:
+        raise ValueError(f"a model of {shape}")
+    if model.size != numbers:
+        raise ValueError(f"a model of {shape} has {model.size} parameters; there are {numbers}")
