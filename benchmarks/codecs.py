@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from benchmarks.sources import CLIPS, PICTURES, Footage, Kind, Pixels
+from bitstreams.errors import CodecError
 from codec.commands.batch import explain
 
 __all__ = [
@@ -41,7 +42,7 @@ __all__ = [
     "is_ours",
     "known",
     "misplaced",
-    "unknown",
+    "refuse_unknown",
 ]
 
 Content = TypeVar("Content", Pixels, Footage)
@@ -169,17 +170,18 @@ def choose(names: Sequence[str], kind: Kind) -> tuple[list[AnyCodec], list[str]]
     return list(chosen.values()), left_out
 
 
-def unknown(names: Sequence[str]) -> list[str]:
-    """Return a line for each name that selects no codec of any kind, with those that are known."""
+def refuse_unknown(names: Sequence[str]) -> None:
+    """Raise a CodecError if a name selects no codec of any kind; it tells those that are known."""
     every = dict.fromkeys(codec for kind in CLASSES for codec in known(kind))
-    nothing = [name for name in names if not any(_selects(name, codec) for codec in every)]
-    return [f"no codec is called {name!r}; known are {', '.join(every)}" for name in nothing]
+    nothing = [repr(name) for name in names if not any(_selects(name, codec) for codec in every)]
+    if nothing:
+        raise CodecError(f"no codec is called {' or '.join(nothing)}; known are {', '.join(every)}")
 
 
 def misplaced(names: Sequence[str], kinds: Sequence[Kind]) -> list[str]:
-    """Return a line for each name that selects codecs, but none for these kinds of sources."""
+    """Return a line for each name, of those that are known, that selects no codec for these kinds of sources."""
     here = [codec for kind in kinds for codec in known(kind)]
-    others = [name for name in names if not unknown([name]) and not any(_selects(name, codec) for codec in here)]
+    others = [name for name in names if not any(_selects(name, codec) for codec in here)]
     return [f"{name}: not for {' and '.join(kinds)}" for name in others]
 
 

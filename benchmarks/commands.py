@@ -48,8 +48,9 @@ def add_rd(subparsers: Any) -> None:
         "--against",
         type=_names,
         metavar="NAMES",
-        help="codecs for pictures: jpeg, webp, avif, jxl, jp2; for videos: mjpeg, mpeg1, mpeg2, mpeg4, h264, h265; "
-        "or one variant, such as avif-speed6 or h264-medium-crf (default: all of them)",
+        help="codecs for pictures: jpeg, webp, avif, jxl, jp2, masked; for videos: mjpeg, mpeg1, mpeg2, mpeg4, h264, "
+        "h265; or one variant, such as avif-speed6 or h264-medium-crf (default: all but masked, which sends some of the "
+        "blocks and guesses the others)",
     )
     what.add_argument(
         "--ablate", action="store_true", help="compare this codec with itself without each of its optional stages"

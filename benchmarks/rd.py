@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import ablation
 from benchmarks.cells import Row, Setting
-from benchmarks.codecs import CLASSES, AnyCodec, choose, misplaced, unknown
+from benchmarks.codecs import CLASSES, AnyCodec, choose, misplaced, refuse_unknown
 from benchmarks.crops import crops_of, original
 from benchmarks.curves import Comparison
 from benchmarks.distortion import DEFAULTS, measures
@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     if args.output.resolve() in {Path(name).resolve() for name in args.inputs}:
         raise CodecError(f"{args.output}: the report would be among the inputs; give it a folder of its own with -o")
+    _refuse_unknown_names(args)
     remarks = _Remarks(args.quiet)
     found = find_sources(args.inputs, args.frames)
     remarks.fail(*found.problems)
@@ -130,6 +131,15 @@ def _run(args: argparse.Namespace) -> int:
     return batch.FAILED if remarks.failures else 0
 
 
+def _refuse_unknown_names(args: argparse.Namespace) -> None:
+    """Raise a CodecError if there is no such codec or measure: a slip of the pen must not cost hours of measuring."""
+    refuse_unknown(args.against or ())
+    every = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
+    nothing = [repr(name) for name in args.metric or () if name not in every]
+    if nothing:
+        raise CodecError(f"no measure is called {' or '.join(nothing)}; known are {', '.join(every)}")
+
+
 def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks) -> list[_Plan]:
     """Decide which codecs are compared by which measures, for pictures and for clips, those that there are."""
     by_kind = {kind: [source for source in sources if source.kind == kind] for kind in CLASSES}
@@ -153,14 +163,11 @@ def _plan(args: argparse.Namespace, sources: Sequence[Source], remarks: _Remarks
 
 
 def _names(args: argparse.Namespace, kinds: Sequence[Kind], remarks: _Remarks) -> tuple[list[str], list[str]]:
-    """Return the codecs and measures that are asked for, each once; tell which do not exist, or not for these kinds."""
+    """Return the codecs and measures that are asked for, each once; tell which are not for these kinds."""
     against, metric = (list(dict.fromkeys(names or ())) for names in (args.against, args.metric))
-    remarks.fail(*unknown(against))
-    every = dict.fromkeys(name for kind in CLASSES for name in measures(kind))
-    remarks.fail(*(f"no measure is called {m!r}; known are {', '.join(every)}" for m in metric if m not in every))
     remarks.leave_out(*misplaced(against, kinds))
     for kind in kinds:
-        remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m in every and m not in measures(kind)))
+        remarks.leave_out(*(f"{m}: no measure of {kind}" for m in metric if m not in measures(kind)))
     return against, metric
 
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from benchmarks import harness, scaling
 from benchmarks.cells import bits_a_pixel, clock_of
-from benchmarks.codecs import CLASSES, AnyCodec, choose, known, misplaced, unknown
+from benchmarks.codecs import CLASSES, AnyCodec, choose, known, misplaced, refuse_unknown
 from benchmarks.matching import match_rate
 from benchmarks.results import rounded, to_json, write
 from benchmarks.sources import CLIPS, PICTURES, Footage, Kind, Size, Source, find_sources, lengthen
@@ -172,11 +172,11 @@ def _with_range(medians: Seconds, in_rounds: Seconds) -> list[list[list[float]]]
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print tables and write the report; return the exit status: 1 if anything went wrong."""
+    refuse_unknown(args.against or ())
     found = find_sources(args.inputs or [str(resources.files("codec") / "data" / "coffee.png")], args.frames)
     kinds = [kind for kind in CLASSES if any(source.kind == kind for source in found.sources)]
-    failures = [*found.problems, *unknown(args.against or ())]
     notes = [*found.notes, *(f"left out: {line}" for line in misplaced(args.against or (), kinds))]
-    for line in [*(f"tcodec: {failure}" for failure in failures), *([] if args.quiet else notes)]:
+    for line in [*(f"tcodec: {problem}" for problem in found.problems), *([] if args.quiet else notes)]:
         batch.say(line)
     if not kinds:
         raise CodecError("there is nothing to time")
@@ -186,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
         "description": "CPU time on one thread; ratios are the speed of this codec by that of another",
         "command": shlex.join(["tcodec", *args.argv]),
         "environment": harness.environment(),
-        "failures": failures,
+        "failures": found.problems,
         "notes": notes,
     }
     for kind in kinds:
@@ -199,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     if grown:
         write(args.output / "scaling.png", scaling.draw(grown))
     print(to_json(document) if args.json else text, end="")
-    return batch.FAILED if failures or any(document[kind]["failures"] for kind in kinds) else 0
+    return batch.FAILED if found.problems or any(document[kind]["failures"] for kind in kinds) else 0
 
 
 def _time(kind: Kind, sources: Sequence[Source], args: argparse.Namespace) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys, monk
     monkeypatch.setattr(speed, "LENGTH", 8)
     clip = write_y4m(tmp_path / "odd.y4m", make_footage(17, 33, 3))  # x264 wants even sides
     arguments = ["--rounds", "1", "--lengths", "", "-o", str(tmp_path / "out"), "--quiet", "--json"]
-    assert program.main(["speed", str(clip), "--against", "mpeg2,h264-medium-qp,nobody", *arguments]) == 1
+    assert program.main(["speed", str(clip), "--against", "mpeg2,h264-medium-qp", *arguments]) == 1
     captured = capsys.readouterr()
     record = json.loads(captured.out)["clips"]
     assert [speed["codec"] for speed in record["speeds"]] == ["tcodec", "mpeg2"]
@@ -312,7 +312,12 @@ def test_a_codec_that_fails_is_named_and_the_rest_goes_on(tmp_path, capsys, monk
     assert failure.startswith("h264-medium-qp: FfmpegError: ")
     assert f"tcodec: {failure}" in captured.err
     assert " 0x" not in failure  # of something in ffmpeg's memory
-    assert "no codec is called 'nobody'" in captured.err
+
+
+def test_a_name_of_no_codec_is_refused_before_anything_is_timed(tmp_path, capsys):
+    assert program.main(["speed", "--against", "jpeg,nobody", "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("tcodec: no codec is called 'nobody'; known are tcodec-main, ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_codec_that_fails_on_a_later_picture_is_named_too(pictures):
