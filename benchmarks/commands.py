@@ -49,7 +49,7 @@ def add_rd(subparsers: Any) -> None:
         type=_names,
         metavar="NAMES",
         help="codecs for pictures: jpeg, webp, avif, jxl, jp2, masked; for videos: mjpeg, mpeg1, mpeg2, mpeg4, h264, "
-        "h265; or one variant, such as avif-speed6 or h264-medium-crf (default: all but masked, which sends some of the "
+        "h265; or one variant, such as avif-speed6 or h264-medium-crf (default: all but masked, which sends some "
         "blocks and guesses the others)",
     )
     what.add_argument(

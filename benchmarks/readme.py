@@ -16,9 +16,10 @@ comments, `<!-- table NAME -->` and `<!-- end -->`. A test asks that README.md h
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,10 @@ def rewrite(text: str) -> str:
     return re.sub(r"(<!-- table ([^>]*) -->).*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite README.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=(__doc__ or "").partition("\n")[0])
+    parser.parse_args(arguments)
     readme = ROOT / "README.md"
     readme.write_text(rewrite(readme.read_text()))
     return 0

@@ -440,14 +440,14 @@ def train(
     return tables
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train on a folder, and write the file."""
     parser = argparse.ArgumentParser(description="Train the tables of the main profile on a folder of photographs.")
     parser.add_argument("photos", type=Path, help="a folder of pictures; gray ones are passed over")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .npz file to write")
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="NAME", help="files not to train on")
     parser.add_argument("--seed", type=int, default=SEED, help="for what is drawn (default: %(default)s)")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     paths = [path for path in sorted(args.photos.iterdir()) if path.suffix.lower() in PICTURES]
     pictures = {path: read_picture(path).pixels for path in paths if path.name not in args.leave_out}
     photos = {path: pixels[..., :3] for path, pixels in pictures.items() if pixels.ndim == 3 and pixels.shape[2] >= 3}

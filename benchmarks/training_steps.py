@@ -9,8 +9,9 @@ does not need otherwise (`pip install torch`), only the times of this one are pr
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,8 +152,12 @@ def steps_table(measured: dict[str, Any]) -> str:
     return harness.table(header, rows)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training_steps", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.parse_args(arguments)
     print(steps_table(measure()))
     return 0
 

@@ -1,9 +1,11 @@
 """Tests of the benchmarks that are commands of their own: that they measure what they say, on small things."""
 
 import hashlib
+import importlib
 import io
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from benchmarks import exact, harness, sizes, tuning, video_exact, video_seek
 from benchmarks.picture_codecs import Jpeg
 from codec import metrics, quantize
 from tests.pictures import make_picture
+
+# All that are run by `python -m benchmarks.NAME`.
+COMMANDS = [path.stem for path in sorted(Path(harness.__file__).parent.glob("*.py")) if "__main__" in path.read_text()]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +44,15 @@ def run(main, tmp_path, *arguments):
 
 def unmet(result):
     return [target["what"] for target in result["targets"] if not harness.Target(**target).met]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_takes_help_and_then_does_nothing_else(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        importlib.import_module(f"benchmarks.{module}").main(["--help"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: ")
 
 
 # The harness ------------------------------------------------------------------------------------------------

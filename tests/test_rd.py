@@ -213,6 +213,7 @@ def test_unreadable_inputs_are_named_and_the_rest_goes_on(tcodec, folder, tmp_pa
     assert results["failures"] == told
     assert [line.removeprefix("failed: ") for line in out.decode().splitlines() if line.startswith("failed: ")] == told
 
+
 def test_nothing_to_compare_is_an_error(tcodec, tmp_path):
     status, out, err = tcodec("rd", tmp_path, "-o", tmp_path / "out")
     assert (status, out) == (1, b"")

@@ -38,7 +38,7 @@ def test_a_figure_that_was_changed_by_hand_is_put_right(tmp_path, monkeypatch):
 
     (tmp_path / "README.md").write_text(README.replace(" % |", " %|", 1))
     monkeypatch.setattr(readme, "ROOT", tmp_path)
-    assert main() == 0
+    assert main([]) == 0
     assert (tmp_path / "README.md").read_text() == README
 
 

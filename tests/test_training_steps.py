@@ -14,7 +14,7 @@ def test_without_pytorch_ours_are_timed_alone(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
     monkeypatch.setattr(training_steps, "ROUNDS", 1)
     monkeypatch.setattr(training_steps, "MODELS", {"a small one": Cnn(8, 1, 10, (2, 4), 8)})
-    assert main() == 0
+    assert main([]) == 0
     *_, row = capsys.readouterr().out.splitlines()
     assert row.startswith("| a small one ")
     assert float(row.split("|")[2]) > 0
