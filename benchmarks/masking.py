@@ -108,8 +108,8 @@ class Masked(PictureCodec):
         return fingerprint("bitstreams", "codec", "transformers_np")
 
     def encode(self, frames: Pixels, quality: float) -> bytes:
-        sent = round(quality)
         height, width = frames.shape[:2]
+        sent = round(quality) if max(height, width) > SIDE else 100  # a single token cannot be left out
         hidden = _hidden(height, width, sent, SEED)
         tokens = blocks.split(blocks.pad(frames, SIDE), SIDE)[:, :, 0, 0][~hidden]  # (sent, 8, 8[, 3])
         rows, columns = hidden.shape if sent == 100 else _packed(len(tokens))

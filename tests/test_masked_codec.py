@@ -49,6 +49,14 @@ def test_all_tokens_are_the_codecs_file_and_a_size():
     assert np.array_equal(WITHOUT.decode(data), codec.decode_image(inner))
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (5, 8), (8, 8, 3)])
+def test_a_picture_of_one_token_is_sent_at_every_rate(shape):
+    picture = make_picture(*shape[:2], 3 if len(shape) == 3 else 1)
+    files = {WITHOUT.encode(picture, sent) for sent in WITHOUT.ladder}
+    assert files == {WITHOUT.encode(picture, 100)}
+    assert WITHOUT.decode(files.pop()).shape == picture.shape
+
+
 def test_what_is_sent_is_as_exact_as_the_codec_and_the_rest_is_a_guess():
     picture = make_picture(64, 80)
     fine = {network: Masked("baseline", 98, network=network) for network in (True, False)}
