@@ -108,6 +108,16 @@ def test_mnist(tmp_path, packed):
         assert part.labels.dtype == np.int64
 
 
+def test_mnist_has_a_limit_whatever_its_files_are(tmp_path):
+    write_mnist(tmp_path, packed=True)
+    for path in tmp_path.glob("train-*"):
+        path.unlink()
+    many = {"x": np.zeros((90_000, 28, 28), np.uint8), "y": np.zeros(90_000, np.uint8)}
+    np.savez_compressed(tmp_path / "mnist_train_first10000.npz", **many)
+    with pytest.raises(LimitError, match="are over the limit of 67108864"):
+        load(f"mnist:{tmp_path}")
+
+
 def test_mnist_whose_training_part_is_an_npz_file(tmp_path):
     write_mnist(tmp_path, packed=True)
     x, y = digits(9, 5)
@@ -191,14 +201,14 @@ IDX = {
     "no_sizes": (b"\0\0\x08\3" + bytes(11), TruncatedError, "it ends in the sizes of axes"),
     "too_few": (SAMPLES[:-1], TruncatedError, "it says 6 samples; there are 5"),
     "too_many": (SAMPLES + b"x", FormatError, "it says 6 samples; there are more"),
-    "huge": (b"\0\0\x08\1\x3f\xff\xff\xff" + bytes(9), TruncatedError, "it says 1073741823 samples; there are 9"),
+    "huge": (b"\0\0\x08\1\3\xff\xff\xff" + bytes(9), TruncatedError, "it says 67108863 samples; there are 9"),
     "over_the_limit": (
-        b"\0\0\x08\2\0\1\0\0\0\0\x40\1",
+        b"\0\0\x08\2\0\1\0\0\0\0\4\1",
         LimitError,
-        "(65536, 16385) samples are over the limit of 1073741824",
+        "(65536, 1025) samples are over the limit of 67108864",
     ),
     "empty_but_huge": (b"\0\0\x08\3" + bytes(4) + b"\xff" * 8, LimitError, "raise it with size_limit="),
-    "packed_huge": (gzip.compress(b"\0\0\x08\1\x3f\xff\xff\xff" + bytes(9)), TruncatedError, "there are 9"),
+    "packed_huge": (gzip.compress(b"\0\0\x08\1\3\xff\xff\xff" + bytes(9)), TruncatedError, "there are 9"),
     "bomb": (gzip.compress(b"\0\0\x08\1\0\0\0\2" + bytes(1 << 25)), FormatError, "it says 2 samples; there are more"),
     "no_gzip": (b"\x1f\x8bx" + bytes(30), FormatError, "damaged: Unknown compression method"),
     "bad_deflate": (gzip.compress(SAMPLES)[:10] + b"\xff" * 30, FormatError, "damaged"),

@@ -273,6 +273,7 @@ def lying(data, offset, number, marks=(b"PK\3\4", b"PK\1\2")):
 
 ONE = npz([("a.npy", npy(np.ones(2)))])
 LARGER = npy(np.ones(2000))  # than what is read at once
+CLAIM = npy(shape=(1 << 28,))  # a gigabyte, of which 8 bytes are there
 PACKED, UNPACKED = 18, 22  # where sizes are in the header of a file (PKWARE's APPNOTE, 4.3.7)
 DEFECTS = {
     "no_zip": (b"not a ZIP archive", FormatError, "not a .npz file: File is not a zip file"),
@@ -306,6 +307,11 @@ DEFECTS = {
     "checksum": (ONE.replace(b"\xf0\x3f", b"\xf0\x40"), FormatError, "Bad CRC-32"),
     "other_packing": (npz([("a.npy", npy())], zipfile.ZIP_BZIP2), UnsupportedError, "a: packed by method 12 of ZIP"),
     "claims_to_be_packed_large": (lying(ONE, PACKED, 2**31), TruncatedError, "arrays have more bytes than the file"),
+    "claims_to_unpack_to_much": (
+        lying(npz([("a.npy", CLAIM)], zipfile.ZIP_DEFLATED), UNPACKED, len(CLAIM) - 8 + (1 << 30)),
+        TruncatedError,
+        "which cannot unpack to 1073741",
+    ),
     "bomb": (
         lying(npz([("a.npy", LARGER + bytes(1 << 25))], zipfile.ZIP_DEFLATED), UNPACKED, len(LARGER)),
         FormatError,
@@ -339,6 +345,21 @@ def test_how_large_arrays_unpack_has_a_limit(tmp_path):
     save_checkpoint(path, {"a": np.zeros(100)}, {}, RNG, {})
     with pytest.raises(LimitError):
         load_checkpoint(path, size_limit=800)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "u1"])
+def test_an_array_is_in_memory_once_while_it_is_read(dtype, tmp_path):
+    array = np.zeros(1 << 22, dtype)
+    array[-3:] = 1, 2, 3
+    np.savez_compressed(tmp_path / "large.npz", a=array)
+    tracemalloc.start()
+    try:
+        read = load_npz(tmp_path / "large.npz")["a"]
+        assert tracemalloc.get_traced_memory()[1] < array.nbytes + 4_000_000
+    finally:
+        tracemalloc.stop()
+    assert read.dtype == array.dtype.newbyteorder("=")
+    assert np.array_equal(read, array)
 
 
 def test_missing_files_are_not_damaged_ones(tmp_path):

@@ -68,7 +68,7 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 HELD_OUT = 0.2  # of the pictures, where nobody else has chosen
 SPLIT_SEED = 0  # the same for all: accuracies on other pictures could not be compared
-SIZE_LIMIT = 1 << 30  # bytes of an idx file if not told otherwise; the largest of MNIST has 47 million
+SIZE_LIMIT = 1 << 26  # samples of a file if not told otherwise; the largest of MNIST has 47 million
 PIECE = 1 << 20  # bytes that are read at once
 GZIP = b"\x1f\x8b"
 UNSIGNED_BYTE = 8  # idx's number for it
@@ -235,7 +235,7 @@ def _load_mnist(folder: Path) -> Dataset:
     if _idx_path(folder, "train", "images").exists() or not beginning.exists():
         train = _mnist_part(folder, "train")
     else:
-        arrays = load_npz(beginning)
+        arrays = load_npz(beginning, size_limit=SIZE_LIMIT)
         if arrays.keys() != {"x", "y"} or any(array.dtype != np.uint8 for array in arrays.values()):
             raise FormatError(f"{beginning}: arrays x and y of uint8 are allowed, and nothing else")
         train = _digits(arrays["x"], arrays["y"], beginning)

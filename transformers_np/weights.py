@@ -15,8 +15,8 @@ Offsets count from where the data begins, and arrays fill all of it without a ga
 spaces, and may have strings to say about the file under `__metadata__`. BF16 is the upper half of a float32, which has
 the same exponents: with 16 zero bits it is widened to one, exactly.
 
-What a file says of itself is checked against what is there before memory is taken for it: no file takes more than a
-small multiple of its bytes. Only a .npz file may be packed, and how large it may unpack has a limit.
+What a file says of itself is checked against what is there before memory is taken for it: no file takes much more than
+its bytes. Only a .npz file may be packed: it takes what it unpacks to, which has a limit.
 
 **Names.** Weights of others fit if names and shapes do. `load_state_dict` compares them all, and reports all that is
 wrong at once. Where others have other names for the same arrays, a function translates: a name to ours, or to None for
@@ -66,6 +66,7 @@ Rename: TypeAlias = Callable[[str], str | None]
 
 SIZE_LIMIT = 1 << 32  # bytes to which a .npz file may unpack if not told otherwise; ViT-B has 346 million
 HEADER_LIMIT = 1 << 24  # bytes of a safetensors header if not told otherwise: enough for 100,000 arrays
+PIECE = 1 << 20  # bytes that are unpacked at once
 AXES = 64  # that an array of NumPy may have
 
 
@@ -133,7 +134,7 @@ def load_npz(path: str | Path, *, size_limit: int = SIZE_LIMIT) -> Arrays:
 
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's
+METHODS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # NumPy's; to how many bytes one may unpack (zlib's FAQ)
 
 
 def _name_of(entry: zipfile.ZipInfo) -> str:
@@ -147,7 +148,9 @@ def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
     """Read an array."""
     name = _name_of(entry)
     if entry.compress_type not in METHODS:
-        raise UnsupportedError(f"{name}: packed by method {entry.compress_type} of ZIP; {METHODS} are read")
+        raise UnsupportedError(f"{name}: packed by method {entry.compress_type} of ZIP; {tuple(METHODS)} are read")
+    if entry.file_size > METHODS[entry.compress_type] * entry.compress_size:
+        raise TruncatedError(f"{name}: {entry.compress_size} bytes, which cannot unpack to {entry.file_size}")
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:
@@ -162,8 +165,13 @@ def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
         if size != left:
             kind = TruncatedError if size > left else FormatError
             raise kind(f"{name}: {dtype} of shape {shape} is {size} bytes; there are {left}")
-        array = np.frombuffer(bytearray(file.read(size)), dtype)  # not read(): it unpacks what is beyond `left` as well
-    return _native(array.reshape(shape, order="F" if by_columns else "C"))
+        samples = np.empty(size, np.uint8)
+        for begin in range(0, size, PIECE):  # all at once would be there twice; and read() would unpack what is beyond
+            piece = file.read(min(PIECE, size - begin))
+            if len(piece) < min(PIECE, size - begin):
+                raise TruncatedError(f"{name}: the file ends while it is read")
+            samples[begin : begin + PIECE] = np.frombuffer(piece, np.uint8)
+    return _native(samples.view(dtype)).reshape(shape, order="F" if by_columns else "C")
 
 
 def _check_type(name: str, dtype: np.dtype[Any]) -> None:
@@ -173,8 +181,10 @@ def _check_type(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array with bytes in the order of this machine."""
-    native: NDArray[Any] = array.astype(array.dtype.newbyteorder("="), copy=False)
+    """Put the bytes of an array into the order of this machine, in place."""
+    if not array.dtype.isnative:
+        array.byteswap(inplace=True)
+    native: NDArray[Any] = array.view(array.dtype.newbyteorder("="))
     return native
 
 
