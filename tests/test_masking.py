@@ -43,6 +43,11 @@ def test_what_is_visible_of_a_grid_is_every_second_of_every_second_row():
     assert begins == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+def test_a_grid_is_regular_however_large_it_is():
+    visible = np.flatnonzero(~grid_mask(rng(), 1, 1 << 19, 1 - 2**-17))
+    assert np.diff(visible).tolist() == [1 << 17] * 3
+
+
 def test_patterns_differ_in_how_far_what_is_hidden_lies_from_what_is_not():
     def distance(pattern):
         return np.mean(

@@ -53,10 +53,10 @@ def visible_tokens(tokens: int, ratio: float) -> int:
     return min(max(int(tokens * (1 - ratio)), 1), tokens - 1)
 
 
-def _hide_all_but(first: NDArray[np.floating], rows: int, columns: int, ratio: float) -> Mask:
-    """Return the mask that shows the tokens with the lowest ranks: (rows * columns,) to (rows, columns)."""
+def _hide_all_but(order: NDArray[np.intp], rows: int, columns: int, ratio: float) -> Mask:
+    """Return the mask that shows the tokens that come first: numbers of all, (rows * columns,), to (rows, columns)."""
     hidden = np.ones(rows * columns, bool)
-    hidden[np.argsort(first, kind="stable")[: visible_tokens(rows * columns, ratio)]] = False
+    hidden[order[: visible_tokens(rows * columns, ratio)]] = False
     return hidden.reshape(rows, columns)
 
 
@@ -76,7 +76,7 @@ def random_mask(rng: np.random.Generator, rows: int, columns: int, ratio: float)
     (rows, columns) bool array
         True where a token is hidden.
     """
-    return _hide_all_but(rng.random(rows * columns), rows, columns, ratio)
+    return _hide_all_but(np.argsort(rng.random(rows * columns), kind="stable"), rows, columns, ratio)
 
 
 def grid_mask(rng: np.random.Generator, rows: int, columns: int, ratio: float) -> Mask:
@@ -91,7 +91,7 @@ def grid_mask(rng: np.random.Generator, rows: int, columns: int, ratio: float) -
     for level in range(max(rows, columns).bit_length()):
         down, across = row >> level & 1, column >> level & 1
         rank += (2 * (down ^ across) + across) / 4 ** (level + 1)
-    return _hide_all_but(rank.ravel() + rng.random(rows * columns) * 1e-9, rows, columns, ratio)
+    return _hide_all_but(np.lexsort((rng.random(rows * columns), rank.ravel())), rows, columns, ratio)
 
 
 def block_mask(rng: np.random.Generator, rows: int, columns: int, ratio: float) -> Mask:
