@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from bitstreams.rans import Tables
 from codec.block_choice import guess_cost
+from transformers_np.token_network import FRACTION
 
 __all__ = ["CONTEXTS", "UNIT", "Transforms"]
 
 UNIT = 1 << 12
 CONTEXTS = 16  # expected errors of a whole block, half an octave each, from 1 on
-FRACTION = 16
 
 
 class Transforms(NamedTuple):
