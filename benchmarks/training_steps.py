@@ -32,12 +32,18 @@ BATCH = 64
 ROUNDS, STEPS = 9, 5
 LR = 1e-3
 MODELS: dict[str, Cnn | Vit] = {
-    "ViT 64 wide, 2 blocks, 8 x 8": Vit(8, 2, 1, 10, 64, 2, 4, 256),
-    "ViT 64 wide, 4 blocks, 28 x 28": Vit(28, 4, 1, 10, 64, 4, 4, 256),
-    "ViT 128 wide, 4 blocks, 28 x 28": Vit(28, 4, 1, 10, 128, 4, 4, 512),
-    "CNN 16-32, 8 x 8": Cnn(8, 1, 10, (16, 32), 64),
-    "CNN 16-32, 28 x 28": Cnn(28, 1, 10, (16, 32), 128),
-    "CNN 32-64, 32 x 32 RGB": Cnn(32, 3, 10, (32, 64), 128),
+    "ViT 64 wide, 2 blocks, 8 x 8": Vit(
+        size=8, patch=2, channels=1, classes=10, width=64, depth=2, heads=4, hidden=256
+    ),
+    "ViT 64 wide, 4 blocks, 28 x 28": Vit(
+        size=28, patch=4, channels=1, classes=10, width=64, depth=4, heads=4, hidden=256
+    ),
+    "ViT 128 wide, 4 blocks, 28 x 28": Vit(
+        size=28, patch=4, channels=1, classes=10, width=128, depth=4, heads=4, hidden=512
+    ),
+    "CNN 16-32, 8 x 8": Cnn(size=8, channels=1, classes=10, filters=(16, 32), hidden=64),
+    "CNN 16-32, 28 x 28": Cnn(size=28, channels=1, classes=10, filters=(16, 32), hidden=128),
+    "CNN 32-64, 32 x 32 RGB": Cnn(size=32, channels=3, classes=10, filters=(32, 64), hidden=128),
 }
 
 Step = Callable[[], None]

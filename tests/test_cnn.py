@@ -17,8 +17,8 @@ from transformers_np.cnn import (
     saliency,
 )
 
-MODEL = Cnn(13, 2, 5, (3, 4), 7)
-RESNET = Resnet(2, 5, 4, 2)
+MODEL = Cnn(size=13, channels=2, classes=5, filters=(3, 4), hidden=7)
+RESNET = Resnet(channels=2, classes=5, filters=4, blocks=2)
 
 
 def rng(seed=0):
@@ -100,7 +100,7 @@ def test_named_maps_and_their_gradients():
 
 @pytest.mark.parametrize("dtype", ERRORS)
 def test_parameters_at_the_start(dtype):
-    model = Cnn(28, 1, 10)
+    model = Cnn(size=28, channels=1, classes=10)
     parameters = model.init(rng(), dtype)
     assert {name: a.shape for name, a in parameters.items()} == {
         "conv1.weight": (32, 1, 3, 3),
@@ -170,7 +170,7 @@ def test_the_residual_network_takes_pictures_of_any_size():
 
 
 def test_the_residual_network_at_the_start():
-    parameters, running = Resnet(3, 7).init(rng(), np.float64)
+    parameters, running = Resnet(channels=3, classes=7).init(rng(), np.float64)
     expected = {"conv.weight": (16, 3, 3, 3), "conv.bias": (16,), "head.weight": (7, 16), "head.bias": (7,)}
     for layer in (1, 2):
         expected |= {f"blocks.0.conv{layer}.weight": (16, 16, 3, 3)}
@@ -191,7 +191,7 @@ def linear_network():
     Its two maps are the picture and twice the picture, made smaller; the hidden layer has the sum of each, of which
     the classes are 3 of the first less 1 of the second, and -1 and 1/4.
     """
-    model = Cnn(4, 1, 2, (2,), 2)
+    model = Cnn(size=4, channels=1, classes=2, filters=(2,), hidden=2)
     parameters = {name: np.zeros_like(array) for name, array in model.init(rng(), np.float64).items()}
     parameters["conv1.weight"][:, 0, 1, 1] = 1, 2
     parameters["fc1.weight"][0, :4] = parameters["fc1.weight"][1, 4:] = 1

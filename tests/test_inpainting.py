@@ -10,7 +10,7 @@ from transformers_np import inpainting
 from transformers_np.inpainting import FIXED, HIDDEN, MARGIN, OUTSIDE, VISIBLE, Inpainter
 from transformers_np.inpainting_training import hidden_pixels
 
-SMALL = Inpainter(4, 8, 2, 1, 2, 2)
+SMALL = Inpainter(window=4, width=8, heads=2, depth=1, decoder_depth=2, expansion=2)
 
 
 def rng(seed=0):
@@ -59,7 +59,9 @@ def test_tokens_of_a_turned_picture_are_turned_tokens(turn):
 # The model --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [SMALL, Inpainter(), Inpainter(3, 6, 3, 4, 1, 5)])
+@pytest.mark.parametrize(
+    "model", [SMALL, Inpainter(), Inpainter(window=3, width=6, heads=3, depth=4, decoder_depth=1, expansion=5)]
+)
 def test_the_number_of_parameters_is_known_before_they_are_drawn(model):
     assert model.size == sum(array.size for array in model.init(rng()).values())
 
@@ -145,7 +147,7 @@ def test_pictures_of_any_size_are_refined_where_they_are_hidden(rows, columns):
 def test_a_turned_picture_is_refined_alike(monkeypatch):
     hidden = rng(4).random((8, 8)) < 0.6
     filled = rng(5).normal(120, 40, (64, 64)).astype(np.float32)
-    model = Inpainter(8, 8, 2, 1, 1, 2)
+    model = Inpainter(window=8, width=8, heads=2, depth=1, decoder_depth=1, expansion=2)
     parameters = drawn(model, np.float32)
     monkeypatch.setattr(inpainting, "MOVES", (0, 0))  # or views of one and the other would begin elsewhere
     refined = inpainting.refine(model, parameters, filled, hidden)
@@ -156,7 +158,7 @@ def test_a_turned_picture_is_refined_alike(monkeypatch):
 
 def test_all_views_count_alike():
     # What each view says is the same if it does not depend on places or turns: a bias of DC.
-    model = Inpainter(4, 8, 2, 1, 1, 2)
+    model = Inpainter(window=4, width=8, heads=2, depth=1, decoder_depth=1, expansion=2)
     parameters = model.init(rng())
     parameters["pred.bias"][0] = 4
     hidden = rng(4).random((9, 7)) < 0.6

@@ -161,7 +161,7 @@ def test_files_that_are_no_weights(tmp_path):
     ],
 )
 def test_what_weights_say_of_their_shape_is_not_believed(lie, tmp_path, monkeypatch):
-    model = Inpainter(4, 16, 2, 1, 1, 2)
+    model = TINY.model
     arrays = model.init(np.random.default_rng(0))
     told = np.frombuffer(json.dumps({"model": vars(model) | lie}).encode(), np.uint8)
     save_npz(tmp_path / "mae.npz", arrays | {"origin": told})

@@ -12,7 +12,11 @@ from transformers_np.looks import cls_attention, draw_looks
 from transformers_np.training import predict
 from transformers_np.vit import Vit
 
-MODELS = {"cnn": Cnn(8, 1, 3, (4, 6), 8), "vit": Vit(8, 2, 1, 3, 8, 2, 2, 16, 0.5), "rgb": Cnn(8, 3, 3, (4,), 8)}
+MODELS = {
+    "cnn": Cnn(size=8, channels=1, classes=3, filters=(4, 6), hidden=8),
+    "vit": Vit(size=8, patch=2, channels=1, classes=3, width=8, depth=2, heads=2, hidden=16, spread=0.5),
+    "rgb": Cnn(size=8, channels=3, classes=3, filters=(4,), hidden=8),
+}
 
 
 def dataset(channels, held_out):
@@ -95,7 +99,7 @@ def test_each_column_is_a_picture_and_what_the_network_sees_in_it(name, held_out
 
 
 def test_filters_are_drawn_where_they_belong(drawn, tmp_path):
-    model = Cnn(8, 1, 3, (40,), 8)  # more than one row of them
+    model = Cnn(size=8, channels=1, classes=3, filters=(40,), hidden=8)  # more than one row of them
     parameters = model.init(np.random.default_rng(1))
     parameters["conv1.weight"][35, 0] = [[1, 0, -1], [0, 0, 0], [0.5, 0, 0]]
     parameters["conv1.weight"] *= 1 / np.abs(parameters["conv1.weight"]).max()

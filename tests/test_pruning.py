@@ -16,7 +16,7 @@ from transformers_np.recipes import recipe
 from transformers_np.vit import Vit
 from transformers_np.weights import save_safetensors
 
-MODEL = Vit(8, 2, 1, 10, 16, 3, 2, 32, 0.4)
+MODEL = Vit(size=8, patch=2, channels=1, classes=10, width=16, depth=3, heads=2, hidden=32, spread=0.4)
 
 
 def draw(count, channels=1, seed=0):
@@ -209,7 +209,10 @@ def test_pruning_writes_a_report_and_curves(weights, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_pruned_is_an_error_of_one_line(data, file, message, weights, tmp_path, capsys):
-    save_safetensors(tmp_path / "cnn.safetensors", Cnn(8, 1, 10, (4,), 8).init(np.random.default_rng(0)))
+    save_safetensors(
+        tmp_path / "cnn.safetensors",
+        Cnn(size=8, channels=1, classes=10, filters=(4,), hidden=8).init(np.random.default_rng(0)),
+    )
     words = ["prune", "--data", data, "--weights", str(weights.with_name(file)), "-o", str(tmp_path / "out")]
     assert main(words) == 1
     said = capsys.readouterr()

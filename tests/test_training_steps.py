@@ -9,11 +9,13 @@ from benchmarks import training, training_steps
 from benchmarks.training_steps import main, ours
 from transformers_np.cnn import Cnn
 
+SMALL = Cnn(size=8, channels=1, classes=10, filters=(2, 4), hidden=8)
+
 
 def test_without_pytorch_ours_are_timed_alone(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
     monkeypatch.setattr(training_steps, "ROUNDS", 1)
-    monkeypatch.setattr(training_steps, "MODELS", {"a small one": Cnn(8, 1, 10, (2, 4), 8)})
+    monkeypatch.setattr(training_steps, "MODELS", {"a small one": SMALL})
     assert main([]) == 0
     *_, row = capsys.readouterr().out.splitlines()
     assert row.startswith("| a small one ")
@@ -32,7 +34,7 @@ def test_training_is_measured_and_kept(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(training_steps, "ROUNDS", 1)
-    monkeypatch.setattr(training_steps, "MODELS", {"a small one": Cnn(8, 1, 10, (2, 4), 8)})
+    monkeypatch.setattr(training_steps, "MODELS", {"a small one": SMALL})
     monkeypatch.setattr(training, "MODELS", ("cnn",))
     assert training.main(["digits", "--seeds", "2", "--epochs", "1", "-o", "kept"]) == 0
     document = json.loads((tmp_path / "kept" / "training.json").read_text())
@@ -54,7 +56,7 @@ def test_a_step_changes_parameters(monkeypatch):
         training_steps, "flatten", lambda arrays, flatten=training_steps.flatten: _keep(flatten(arrays), vectors)
     )
     rng = np.random.default_rng(0)
-    step = ours(Cnn(8, 1, 10, (2, 4), 8), rng.random((4, 1, 8, 8), np.float32), rng.integers(0, 10, 4))
+    step = ours(SMALL, rng.random((4, 1, 8, 8), np.float32), rng.integers(0, 10, 4))
     before = vectors[0].copy()
     step()
     assert (vectors[0] != before).mean() > 0.5

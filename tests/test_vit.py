@@ -21,7 +21,7 @@ from transformers_np import ops, vit
 from transformers_np.vit import BASE, SMALL, TINY, Vit, block, block_backward, truncated_normal
 from transformers_np.weights import from_timm, load_state_dict
 
-MODEL = Vit(15, 5, 3, 7, 12, 2, 3, 30)
+MODEL = Vit(size=15, patch=5, channels=3, classes=7, width=12, depth=2, heads=3, hidden=30)
 
 
 def rng(seed=0):
