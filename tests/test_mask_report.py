@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from codec import color
@@ -13,7 +14,7 @@ from tests.pictures import make_picture
 from tests.program import call, files
 from transformers_np.commands import mask
 from transformers_np.inpainting_training import hidden_pixels, load_inpainter
-from transformers_np.mask_report import mask_picture
+from transformers_np.mask_report import mask_picture, report
 from transformers_np.masking import PATTERNS
 
 WRITTEN = ["attention.png", "error.png", "original.png", "reconstruction.png", "sheet.png", "visible.png"]
@@ -142,6 +143,31 @@ def test_where_there_is_no_error_there_is_no_number(tmp_path, capsysbinary):
     assert json.loads(out)["psnr_masked"]["mean"] is None
     _, out, _ = call(capsysbinary, "mask", tmp_path / "a.png", "-f", "-o", tmp_path / "out")
     assert out.decode().splitlines()[4].split() == ["mean", "no", "error"]
+
+
+def sheet(pixels, monkeypatch, folder):
+    """Draw the sheet of a picture; return its titles, and the share of it that is white."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **words: figures.append(figure) or save(figure, *args, **words)
+    )
+    report(pixels, 0.75, "random", 0, folder)
+    titles = [axes.get_title() for axes in figures[-1].axes]
+    return [*titles, figures[-1].get_suptitle()], (read(folder / "sheet.png")[..., :3] == 255).all(axis=2).mean()
+
+
+def test_the_sheet_tells_its_scales_and_where_there_is_no_error(tmp_path, monkeypatch):
+    titles, _ = sheet(np.full((16, 24), 99, np.uint8), monkeypatch, tmp_path)
+    assert titles[3] == "Laplace fill, luma\nno error"
+    assert titles[4].endswith(" levels\nblue -64, white 0, red +64")
+    assert titles[5].endswith(" levels\nblack 0, pale 128 and more")
+    assert titles[6].endswith("others: bilinear no error, nearest no error, mean no error")
+
+
+@pytest.mark.parametrize("shape", [(24, 384), (64, 320), (96, 96), (320, 128), (384, 72)])
+def test_the_sheet_of_a_wide_or_tall_picture_is_not_mostly_white(shape, tmp_path, monkeypatch):
+    assert sheet(make_picture(*shape) // 2, monkeypatch, tmp_path)[1] < 0.5  # nothing in it is white
 
 
 def test_patterns_of_the_program_are_those_that_there_are():

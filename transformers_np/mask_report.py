@@ -35,6 +35,8 @@ Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 GRAY = 128  # where nothing is to be seen
+CHANGE, ERROR = 64, 128  # levels at the ends of the scales on the sheet
+SHEET, HEADING, TITLE = 13.2, 0.4, 0.45  # inches: how wide it is, room for its heading, and for a title of two lines
 ERROR_GAIN = 4  # by which differences are made visible
 WRITTEN = ("original.png", "visible.png", "reconstruction.png", "error.png", "attention.png", "sheet.png")
 
@@ -181,30 +183,39 @@ def _png(figure: Figure) -> bytes:
 
 
 def _draw_sheet(masked: Masked, visible: Pixels, error: Plane, ratio: float) -> Figure:
-    """Draw all pictures beside each other."""
+    """Draw all pictures beside each other, or one below the other if they are wide."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     height, width = error.shape
-    tall = (
-        2 * (4.3 * min(max(height / width, 0.4), 1.8) + 0.3) + 0.5
-    )  # inches; a layout engine would take as long as all else
-    figure = Figure(figsize=(13.2, tall))
-    figure.subplots_adjust(0.005, 0.01, 0.995, 1 - 0.75 / tall, wspace=0.02, hspace=0.08)
-    grid = figure.subplots(2, 3)
+    shape = height / width
+    columns = 1 if shape < 0.15 else 2 if shape < 0.4 else 3 if shape < 1.8 else 6
+    rows = 6 // columns
+    panel = min(max(SHEET / columns * shape, 0.3), 9)
+    # All is laid out in inches: a layout engine would take as long as all else.
+    tall = rows * (panel + TITLE) + HEADING
+    figure = Figure(figsize=(SHEET, tall))
+    figure.subplots_adjust(0.005, 0.01, 0.995, 1 - (HEADING + TITLE) / tall, wspace=0.02, hspace=TITLE / panel)
+    grid = figure.subplots(rows, columns, squeeze=False)
     filled = masked.filled[:height, :width]
     change = masked.refined[:height, :width] - filled
-    psnr = {name: f"{value:.2f} dB" for name, value in masked.psnr.items()}
+    psnr = {name: f"{value:.2f} dB" if math.isfinite(value) else "no error" for name, value in masked.psnr.items()}
+    mean_change, mean_error = (np.abs(levels)[masked.pixels].mean() for levels in (change, error))
     panels = [
         ("original", masked.original, "gray", (0, 255)),
-        (f"visible: {100 * (1 - ratio):.3g} % of the tokens", visible, "gray", (0, 255)),
-        (f"masked autoencoder: {psnr['mae']}", masked.found, "gray", (0, 255)),
-        (f"Laplace fill, luma: {psnr['laplace']}", filled, "gray", (0, 255)),
-        (f"what the network changed: {np.abs(change)[masked.pixels].mean():.1f} levels", change, "RdBu_r", (-64, 64)),
-        (f"error: {np.abs(error)[masked.pixels].mean():.1f} levels", np.abs(error), "magma", (0, 128)),
+        (f"visible\n{100 * (1 - ratio):.3g} % of the tokens", visible, "gray", (0, 255)),
+        (f"masked autoencoder\n{psnr['mae']}", masked.found, "gray", (0, 255)),
+        (f"Laplace fill, luma\n{psnr['laplace']}", filled, "gray", (0, 255)),
+        (
+            f"what the network changed: {mean_change:.1f} levels\nblue {-CHANGE}, white 0, red +{CHANGE}",
+            change,
+            "RdBu_r",
+            (-CHANGE, CHANGE),
+        ),
+        (f"error: {mean_error:.1f} levels\nblack 0, pale {ERROR} and more", np.abs(error), "magma", (0, ERROR)),
     ]
     for axes, (title, picture, colours, limits) in zip(grid.flat, panels, strict=True):
         axes.imshow(picture, cmap=colours, vmin=limits[0], vmax=limits[1])
-        _finish(axes, title, 10)
+        _finish(axes, title, 10 if columns < 6 else 8)
     others = ", ".join(f"{name} {psnr[name]}" for name in ("bilinear", "nearest", "mean"))
     figure.suptitle(f"PSNR of luma on hidden pixels; others: {others}", fontsize=11)
     return figure
