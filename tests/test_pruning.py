@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from bitstreams.entropy import entropy_bits
@@ -182,7 +183,12 @@ def weights(tmp_path):
     return tmp_path / "vit.safetensors"
 
 
-def test_pruning_writes_a_report_and_curves(weights, tmp_path, capsys):
+def test_pruning_writes_a_report_and_curves(weights, tmp_path, capsys, monkeypatch):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **words: figures.append(figure) or save(figure, *args, **words)
+    )
     words = ["prune", "--data", "digits", "--weights", str(weights), "-o", str(tmp_path / "out")]
     assert main([*words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -192,6 +198,8 @@ def test_pruning_writes_a_report_and_curves(weights, tmp_path, capsys):
     assert len({curve[0]["accuracy"] for curve in curves}) == 1
     with Image.open(tmp_path / "out" / "pruning.png") as picture:
         assert min(picture.size) > 300
+    titles = [axes.get_title() for axes in figures[0].axes]
+    assert titles == ["in the network, over tokens", "in the file, over tokens", "in the file, over bits"]
     assert main(words) == 0
     said = capsys.readouterr().out
     for curve in curves:

@@ -327,9 +327,9 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Point]]], path: Path, title: 
         points = found[FILE][method]
         panels[2].plot([point.bits for point in points], [100 * point.accuracy for point in points], **style)
     for axes, place in zip(panels, PLACES, strict=False):
-        axes.set(title=place, xlabel="tokens kept")
+        axes.set(title=f"{place}, over tokens", xlabel="tokens kept")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[2].set(title=FILE, xlabel="bits a picture: kept tokens, and which they are")
+    panels[2].set(title=f"{FILE}, over bits", xlabel="bits a picture: kept tokens, and which they are")
     for axes in panels:
         axes.set_xlim(0, None)
         axes.grid(alpha=0.3)
