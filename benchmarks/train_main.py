@@ -35,7 +35,7 @@ from bitstreams.rans import PRECISION, Tables
 from codec import block_sizes, blocks, chroma_from_luma, color, contexts, dc_pyramid, lapped, loop_filter
 from codec.context_strip import CodedPlane, Plane, known_before
 from codec.contexts import DIAGONALS, ESCAPE, LAST, Surroundings, Weights, slopes, to_phases
-from codec.files import PICTURES, read_picture
+from codec.files import pictures_in, read_picture
 from codec.lapped import Lapping
 from codec.main import EFFORTS, TRIES_SIZES, Main
 from codec.origin import corpus_hash
@@ -448,8 +448,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="NAME", help="files not to train on")
     parser.add_argument("--seed", type=int, default=SEED, help="for what is drawn (default: %(default)s)")
     args = parser.parse_args(arguments)
-    paths = [path for path in sorted(args.photos.iterdir()) if path.suffix.lower() in PICTURES]
-    pictures = {path: read_picture(path).pixels for path in paths if path.name not in args.leave_out}
+    paths = [path for path in pictures_in(args.photos) if path.name not in args.leave_out]
+    pictures = {path: read_picture(path).pixels for path in paths}
     photos = {path: pixels[..., :3] for path, pixels in pictures.items() if pixels.ndim == 3 and pixels.shape[2] >= 3}
     try:
         tables = train(list(photos.values()), args.seed)

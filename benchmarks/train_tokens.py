@@ -48,7 +48,7 @@ from codec import blocks as grids
 from codec import color, contexts, dc_pyramid, dct, lapped
 from codec.context_strip import CodedPlane, Plane
 from codec.contexts import CONTEXTS, ESCAPE, LAST, Surroundings, to_phases
-from codec.files import PICTURES, read_picture
+from codec.files import pictures_in, read_picture
 from codec.origin import corpus_hash
 from codec.scan import ZIGZAG
 from codec.strip_encoder import Wanted
@@ -641,8 +641,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="for what is drawn (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4000, help="for each network (default: %(default)s)")
     args = parser.parse_args(arguments)
-    paths = [path for path in sorted(args.photos.iterdir()) if path.suffix.lower() in PICTURES]
-    pictures = {path: read_picture(path).pixels for path in paths if path.name not in args.leave_out}
+    paths = [path for path in pictures_in(args.photos) if path.name not in args.leave_out]
+    pictures = {path: read_picture(path).pixels for path in paths}
     photos = {path: pixels[..., :3] for path, pixels in pictures.items() if pixels.ndim == 3 and pixels.shape[2] >= 3}
     if not photos:
         parser.error(f"no colour photographs in {args.photos}")

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from bitstreams.errors import CodecError, FormatError, LimitError, TruncatedError, UnsupportedError
 from codec.clip_frames import SAMPLING_NAMES, WHITE, Converter, on_white
 from codec.color import gray_to_rgb
-from codec.files import PICTURES, read_picture
+from codec.files import pictures_in, read_picture
 from codec.frames import SAMPLINGS, Format, Planes, from_rgb
 from codec.image import SIZE_LIMIT
 
@@ -456,10 +456,9 @@ def _constant_rate(stamps: NDArray[np.int64], unit: Fraction, stated: Sequence[F
 
 def _open_folder(folder: Path, rate: Fraction, sampling: str | None, size_limit: int) -> Clip:
     """Open the pictures of a folder as a clip, in full range, as pictures are."""
-    files = [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
+    files = sorted(pictures_in(folder), key=_natural_order)
     if not files:
         raise UnsupportedError(f"{folder}: no pictures in this folder")
-    files.sort(key=_natural_order)
     notes: list[str] = []
     first = _read_picture(files[0], size_limit, notes)
     height, width = first.shape[:2]

@@ -39,6 +39,7 @@ __all__ = [
     "atomic_open",
     "atomic_write",
     "picture_bytes",
+    "pictures_in",
     "read_picture",
     "refuse_existing",
     "write_picture",
@@ -99,6 +100,15 @@ FORMATS = {
     ".ppm": PLAIN,
     ".pgm": PLAIN,
 }
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures in a folder, in the order of their names; what begins with a dot is left alone.
+
+    Some systems put a `._photo.png` beside each `photo.png`, which is no picture whatever its name says.
+    """
+    files = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return sorted(path for path in files if not path.name.startswith("."))
 
 
 def read_picture(source: str | Path | bytes, *, suffix: str = "", size_limit: int = SIZE_LIMIT) -> Picture:

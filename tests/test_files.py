@@ -18,7 +18,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from bitstreams.errors import LimitError, UnsupportedError
-from codec.files import FORMATS, atomic_write, picture_bytes, read_picture, write_picture
+from codec.files import FORMATS, atomic_write, picture_bytes, pictures_in, read_picture, write_picture
 from codec.image import encode_image
 from codec.metrics import psnr
 from tests.pictures import make_picture
@@ -228,6 +228,12 @@ def test_the_limit_of_pillow_does_not_count_and_is_left_alone(monkeypatch):
     with pytest.raises(UnsupportedError):
         read_picture(b"")
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_pictures_in_a_folder_are_those_by_name_and_not_hidden(tmp_path):
+    for name in ("b.png", "A.JPG", "._b.png", ".hidden.png", "notes.txt", "png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in pictures_in(tmp_path)] == ["A.JPG", "b.png"]
 
 
 def test_what_pillow_does_not_know_goes_to_other_plugins_of_imageio(tmp_path):

@@ -34,6 +34,7 @@ def folder(tmp_path):
     for channels in (1, 2, 3, 4):
         write_picture(tmp_path / f"{channels}.png", make_picture(40, 48, channels))
     (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "._1.png").write_bytes(b"what macOS puts beside it")
     return tmp_path
 
 

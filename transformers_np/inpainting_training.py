@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from bitstreams.errors import FormatError, UnsupportedError
-from codec.files import PICTURES, read_picture
+from codec.files import pictures_in, read_picture
 from codec.origin import corpus_hash
 from transformers_np.fills import laplace_fill
 from transformers_np.inpainting import (
@@ -114,7 +114,7 @@ def masked_psnr(original: NDArray[Any], found: NDArray[Any], hidden: NDArray[np.
 
 def _read_photographs(folder: Path, least: int) -> tuple[list[Path], list[NDArray[Any]]]:
     """Read the photographs in a folder, in the order of their names."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
+    paths = pictures_in(folder)
     if len(paths) < 2:
         raise FormatError(f"{folder}: {len(paths)} pictures; at least 2 are allowed, one of them to be held out")
     photographs = [read_picture(path).pixels for path in paths]

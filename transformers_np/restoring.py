@@ -29,7 +29,7 @@ from tqdm import tqdm
 from bitstreams.errors import CodecError, FormatError
 from codec import blocks, color, dct, restoration
 from codec.baseline import Baseline
-from codec.files import PICTURES, read_picture
+from codec.files import pictures_in, read_picture
 from codec.origin import corpus_hash
 from codec.restoration import (
     ACTIVATION_LIMIT,
@@ -308,7 +308,7 @@ def train_restore(
         If the folder or a file cannot be read or written.
     """
     recipe = recipe or RECIPE
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    paths = pictures_in(folder)
     lumas = []
     for path in paths:
         pixels = read_picture(path).pixels
