@@ -17,8 +17,8 @@ from transformers_np.fills import laplace_fill
 from transformers_np.inpainting import Inpainter, refine
 from transformers_np.inpainting_training import Recipe, hidden_pixels, load_inpainter, masked_psnr, train_inpainter
 from transformers_np.masking import random_mask
-from transformers_np.training import DivergedError
-from transformers_np.weights import load_npz, save_npz
+from transformers_np.runs import DivergedError
+from transformers_np.weights import load_checkpoint, load_npz, save_npz
 
 TINY = Recipe(Inpainter(4, 16, 2, 1, 1, 2), steps=60, batch=16, masks=2, lr=4e-3)
 
@@ -91,8 +91,34 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(photographs, tmp_p
 
 def test_a_loss_that_is_no_number_stops_the_run(photographs, tmp_path):
     recipe = Recipe(TINY.model, steps=20, batch=4, masks=1, lr=1e30)
-    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="the loss is"):
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="the loss is inf; all parameters are finite"):
         train_inpainter(photographs, tmp_path, 0, "", recipe, quiet=True)
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_stays(
+    photographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "EVERY", 2)
+    recipe = Recipe(TINY.model, steps=5, batch=4, masks=1)
+    whole = train_inpainter(photographs, tmp_path / "whole", 0, "", recipe, quiet=True)
+    backward, calls = Inpainter.backward, []
+
+    def spoilt(model, dfound, cache):
+        gradients = backward(model, dfound, cache)
+        calls.append(0)
+        if len(calls) == 4:  # after it a checkpoint is due
+            gradients["query.weight"][0, 0] = np.nan
+        return gradients
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Inpainter, "backward", spoilt)
+        with pytest.raises(DivergedError, match=r"step 3: the gradient of query\.weight is not finite"):
+            train_inpainter(photographs, tmp_path / "parts", 0, "", recipe, quiet=True)
+    assert not (tmp_path / "parts/mae.npz").exists()
+    assert load_checkpoint(tmp_path / "parts/checkpoint.npz").extra["done"] == 2
+    parts = train_inpainter(photographs, tmp_path / "parts", 0, "", recipe, quiet=True)
+    assert parts["gains"] == whole["gains"]
+    assert parts["held_out"] == whole["held_out"]
 
 
 def test_what_is_learned_from_adds_up(photographs):

@@ -8,11 +8,12 @@ from PIL import Image
 
 from bitstreams.errors import CodecError, FormatError, UnsupportedError
 from codec.program import main
-from transformers_np import training
+from transformers_np import runs, training
 from transformers_np.cnn import Cnn
 from transformers_np.data import Dataset, Part, load
 from transformers_np.recipes import MODELS, Recipe, recipe
-from transformers_np.training import DivergedError, accuracy, fit
+from transformers_np.runs import DivergedError
+from transformers_np.training import accuracy, fit
 from transformers_np.vit import Vit
 from transformers_np.weights import load_safetensors
 
@@ -248,7 +249,7 @@ def test_wrong_usage(capsys):
 
 def test_diverging_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Cnn, "backward", lambda model, dlogits, cache: {})
-    monkeypatch.setattr(training, "gather", lambda gradients, views: views["conv1.bias"].fill(np.nan))
+    monkeypatch.setattr(runs, "gather", lambda gradients, views: views["conv1.bias"].fill(np.nan))
     assert main(["train", "cnn", "--data", "digits", "-o", str(tmp_path), "--quiet"]) == 1
     assert "step 0" in capsys.readouterr().err
     assert issubclass(DivergedError, CodecError)

@@ -46,10 +46,9 @@ from transformers_np.inpainting import (
     turn_tokens,
 )
 from transformers_np.masking import random_mask
-from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
-from transformers_np.training import DivergedError
-from transformers_np.weights import load_checkpoint, load_npz, load_state_dict, save_checkpoint, save_npz
-from transformers_np.workspace import Workspace
+from transformers_np.optim import cosine
+from transformers_np.runs import CHECKPOINT, DivergedError, Run, first_bad
+from transformers_np.weights import load_npz, load_state_dict, save_npz
 
 __all__ = ["SHIPPED", "Recipe", "hidden_pixels", "load_inpainter", "luma", "masked_psnr", "train_inpainter"]
 
@@ -58,9 +57,8 @@ HELD_OUT = 5  # one photograph of so many
 RATIO, OTHERS = 0.75, (0.4, 0.95)  # share of tokens that is hidden: in half of the pictures, and in the others
 MIDDLE = 128.0  # what is taken off pixels, so that small floats hold DC
 EVERY = 500  # steps between checkpoints
-CLIP = 1.0
 WARMUP = 200
-CHECKPOINT, WEIGHTS, REPORT = "checkpoint.npz", "mae.npz", "report.json"
+WEIGHTS, REPORT = "mae.npz", "report.json"
 SHIPPED = files("transformers_np") / "assets" / "mae.npz"
 
 
@@ -161,25 +159,28 @@ def _pool(
 # Training ---------------------------------------------------------------------------------------------------
 
 
-class _Run:
-    """What changes from step to step."""
+class _Run(Run):
+    """A masked autoencoder that learns to fill in, some windows at a time."""
+
+    progress = ("done", "seconds", "gains")
 
     def __init__(self, recipe: Recipe, pool: list[Filled], seed: int, corpus: str) -> None:
         self.recipe, self.pool = recipe, pool
-        self.settings = [repr(recipe), seed, corpus]
-        self.rng = np.random.default_rng(seed)
-        drawn = recipe.model.init(self.rng)
+        rng = np.random.default_rng(seed)
+        drawn = recipe.model.init(rng)
         self._set_scales(drawn)
-        self.fixed = {name: drawn.pop(name) for name in FIXED}
-        self.vector, trained = flatten(drawn)
-        self.parameters: Parameters = {**trained, **self.fixed}
-        self.gradient, self.gradients = flatten(trained)
-        self.optimiser = AdamW(
-            self.vector, trained, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, decays=_decays
+        fixed = {name: drawn.pop(name) for name in FIXED}
+        super().__init__(
+            [repr(recipe), seed, corpus],
+            rng,
+            drawn,
+            fixed,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.weight_decay,
+            decays=_decays,
         )
         areas = np.array([filled.states.size for filled in pool], float)
         self._shares = areas / areas.sum()
-        self._workspace = Workspace()
         self.done, self.seconds = 0, 0.0
         self.gains: list[float] = []  # dB over the Laplace fill, of each stretch of steps
 
@@ -225,29 +226,14 @@ class _Run:
             found /= contrast
             loss = float(np.square(found).sum()) / number
             if not math.isfinite(loss):
-                raise DivergedError(f"step {self.done}: the loss is {loss}")
+                bad = first_bad(self.parameters, "parameter")
+                raise DivergedError(f"step {self.done}: the loss is {loss}; {bad}")
             found *= 20 / number / contrast
-            gather(recipe.model.backward(found, cache), self.gradients)
-        clip_gradients(self.gradient, CLIP)
-        warmup = min(WARMUP, recipe.steps // 10)
-        self.optimiser.step(self.gradient, cosine(self.done, recipe.steps, recipe.lr, warmup))
+            warmup = min(WARMUP, recipe.steps // 10)
+            lr = cosine(self.done, recipe.steps, recipe.lr, warmup)
+            self.follow(recipe.model.backward(found, cache), self.done, lr)
         self.done += 1
         return loss, float(np.square(target / contrast).sum()) / number
-
-    def save(self, path: Path) -> None:
-        """Write all that it takes to go on."""
-        extra = {"settings": self.settings, "done": self.done, "seconds": self.seconds, "gains": self.gains}
-        save_checkpoint(path, self.parameters, self.optimiser.state, self.rng, extra)
-
-    def resume(self, path: Path) -> None:
-        """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
-        saved = load_checkpoint(path)
-        if saved.extra.get("settings") != self.settings:
-            raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
-        load_state_dict(self.parameters, saved.parameters)
-        load_state_dict(self.optimiser.state, saved.optimiser_state)
-        self.rng = saved.rng
-        self.done, self.seconds, self.gains = (saved.extra[name] for name in ("done", "seconds", "gains"))
 
 
 def _decays(name: str, parameter: NDArray[Any]) -> bool:

@@ -22,25 +22,17 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from bitstreams.errors import CodecError, FormatError
 from transformers_np import ops
 from transformers_np.cnn import Parameters
 from transformers_np.data import Dataset, augment, batches, normaliser
-from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
+from transformers_np.optim import cosine
 from transformers_np.recipes import Model, Recipe
-from transformers_np.weights import load_checkpoint, load_state_dict, save_checkpoint
-from transformers_np.workspace import Workspace
+from transformers_np.runs import CHECKPOINT, DivergedError, Run, first_bad
 
-__all__ = ["DivergedError", "Result", "accuracy", "fit", "predict"]
+__all__ = ["Result", "accuracy", "fit", "predict"]
 
 WARMUP = 0.05  # share of all steps
-CLIP = 1.0  # norm of a step's gradient at most
 EVALUATED_AT_A_TIME = 50  # pictures: with more, what lies between layers leaves the cache, and it takes twice as long
-CHECKPOINT = "checkpoint.npz"
-
-
-class DivergedError(CodecError):
-    """The loss or a gradient is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +66,20 @@ def accuracy(model: Model, parameters: Parameters, images: NDArray[Any], labels:
     return float((predict(model, parameters, images) == labels).mean())
 
 
-class _Run:
-    """What changes from step to step."""
+class _Run(Run):
+    """A network that learns to tell classes apart, an epoch at a time."""
+
+    progress = ("losses", "accuracies", "seconds")
 
     def __init__(self, recipe: Recipe, data: Dataset, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        super().__init__([repr(recipe)], rng, recipe.model.init(rng), weight_decay=recipe.weight_decay)
         self.recipe, self.data = recipe, data
         self.batch = min(recipe.batch, len(data.train.images))
-        self.rng = np.random.default_rng(seed)
-        self.vector, self.parameters = flatten(recipe.model.init(self.rng))
-        self.gradient, self.gradients = flatten(self.parameters)
-        self.optimiser = AdamW(self.vector, self.parameters, weight_decay=recipe.weight_decay)
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.seconds = 0.0
         self.normalise = normaliser(data.train)
-        self._workspace = Workspace()
         self.steps = len(data.train.images) // self.batch  # an epoch
 
     def epoch(self) -> Iterator[float]:
@@ -113,39 +104,11 @@ class _Run:
             logits, cache = model.forward(images, self.parameters)
             loss, loss_cache = ops.cross_entropy(logits, labels)
             if not np.isfinite(loss):
-                raise DivergedError(f"step {step}: the loss is {loss}; {_first_bad(model.named(cache), logits)}")
-            gather(model.backward(ops.cross_entropy_backward(loss_cache), cache), self.gradients)
-        norm = clip_gradients(self.gradient, CLIP)
-        if not np.isfinite(norm):
-            bad = [name for name, array in self.gradients.items() if not np.isfinite(array).all()]
-            raise DivergedError(f"step {step}: the gradient of {bad[-1] if bad else 'all together'} is not finite")
-        self.optimiser.step(self.gradient, cosine(step, total, self.recipe.lr, round(WARMUP * total)))
+                layers = {**model.named(cache), "logits": logits}
+                raise DivergedError(f"step {step}: the loss is {loss}; {first_bad(layers, 'layer')}")
+            gradients = model.backward(ops.cross_entropy_backward(loss_cache), cache)
+            self.follow(gradients, step, cosine(step, total, self.recipe.lr, round(WARMUP * total)))
         return loss
-
-    def save(self, path: Path) -> None:
-        """Write all that it takes to go on."""
-        history = {"losses": self.losses, "accuracies": self.accuracies, "seconds": self.seconds}
-        extra = {**history, "recipe": repr(self.recipe)}
-        save_checkpoint(path, self.parameters, self.optimiser.state, self.rng, extra)
-
-    def resume(self, path: Path) -> None:
-        """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
-        saved = load_checkpoint(path)
-        if saved.extra.get("recipe") != repr(self.recipe):
-            raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
-        load_state_dict(self.parameters, saved.parameters)
-        load_state_dict(self.optimiser.state, saved.optimiser_state)
-        self.rng = saved.rng
-        self.losses, self.accuracies = saved.extra["losses"], saved.extra["accuracies"]
-        self.seconds = saved.extra["seconds"]
-
-
-def _first_bad(named: dict[str, NDArray[Any]], logits: NDArray[Any]) -> str:
-    """Tell which layer was the first that was not finite."""
-    for name, array in {**named, "logits": logits}.items():
-        if not np.isfinite(array).all():
-            return f"{name} is the first layer that is not finite"
-    return "all layers are finite"
 
 
 def fit(recipe: Recipe, data: Dataset, seed: int, folder: Path, *, quiet: bool = False) -> Result:

@@ -1,0 +1,100 @@
+"""What all runs of training have in common: a step that may go wrong, and a checkpoint to go on from.
+
+    gradients -> clipped, or refused if they are no numbers -> a step of AdamW              `Run.follow`
+    parameters, the optimiser's state, the generator, progress -> a file -> the same run    `Run.save`, `Run.resume`
+
+A step that would make parameters of what is no number is not taken, so no checkpoint ever holds such parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitstreams.errors import CodecError, FormatError
+from transformers_np.cnn import Parameters
+from transformers_np.optim import AdamW, clip_gradients, flatten, gather
+from transformers_np.weights import load_checkpoint, load_state_dict, save_checkpoint
+from transformers_np.workspace import Workspace
+
+__all__ = ["CHECKPOINT", "DivergedError", "Run", "first_bad"]
+
+CLIP = 1.0  # norm of a step's gradient at most
+CHECKPOINT = "checkpoint.npz"
+
+
+class DivergedError(CodecError):
+    """The loss or a gradient is no number any more."""
+
+
+class Run:
+    """What changes from step to step.
+
+    Parameters
+    ----------
+    settings : list of numbers and strings
+        What a run must have in common with a checkpoint to go on from it: recipe, seed, what is learned from.
+    rng : np.random.Generator
+        For all that is still to be drawn.
+    trained : dict of str to array
+        Parameters that steps change.
+    fixed : dict of str to array, optional
+        Others of the network.
+    optimiser
+        Options of AdamW.
+    """
+
+    progress: ClassVar[tuple[str, ...]]  # attributes that go along in a checkpoint
+
+    def __init__(
+        self,
+        settings: list[Any],
+        rng: np.random.Generator,
+        trained: Parameters,
+        fixed: Parameters | None = None,
+        **optimiser: Any,
+    ) -> None:
+        self.settings, self.rng = settings, rng
+        self.vector, views = flatten(trained)
+        self.parameters: Parameters = {**views, **(fixed or {})}
+        self.gradient, self.gradients = flatten(views)
+        self.optimiser = AdamW(self.vector, views, **optimiser)
+        self._workspace = Workspace()
+
+    def follow(self, gradients: Parameters, step: int, lr: float) -> None:
+        """Take a step against gradients, clipped; or raise DivergedError, and change nothing, if that cannot be."""
+        gather(gradients, self.gradients)
+        if not math.isfinite(clip_gradients(self.gradient, CLIP)):
+            # The backward pass goes from the last layer to the first: what is last here was the first to go wrong.
+            bad = [name for name, array in self.gradients.items() if not np.isfinite(array).all()]
+            raise DivergedError(f"step {step}: the gradient of {bad[-1] if bad else 'all together'} is not finite")
+        self.optimiser.step(self.gradient, lr)
+
+    def save(self, path: Path) -> None:
+        """Write all that it takes to go on."""
+        extra = {"settings": self.settings, **{name: getattr(self, name) for name in self.progress}}
+        save_checkpoint(path, self.parameters, self.optimiser.state, self.rng, extra)
+
+    def resume(self, path: Path) -> None:
+        """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
+        saved = load_checkpoint(path)
+        if saved.extra.get("settings") != self.settings:
+            raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
+        load_state_dict(self.parameters, saved.parameters)
+        load_state_dict(self.optimiser.state, saved.optimiser_state)
+        self.rng = saved.rng
+        for name in self.progress:
+            setattr(self, name, saved.extra[name])
+
+
+def first_bad(arrays: Mapping[str, NDArray[Any]], what: str) -> str:
+    """Tell which was the first that is not finite; `what` they are: layers, parameters."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            return f"{name} is the first {what} that is not finite"
+    return f"all {what}s are finite"
