@@ -15,7 +15,7 @@ from transformers_np.recipes import MODELS, Recipe, recipe
 from transformers_np.runs import DivergedError
 from transformers_np.training import accuracy, fit
 from transformers_np.vit import Vit
-from transformers_np.weights import load_safetensors
+from transformers_np.weights import load_checkpoint, load_safetensors, save_checkpoint
 
 NETWORKS = {"cnn": Cnn(8, 1, 10, (4, 8), 16), "vit": Vit(8, 4, 1, 10, 16, 1, 2, 32, 0.1)}
 networks = pytest.mark.parametrize("network", NETWORKS)
@@ -79,6 +79,31 @@ def test_a_checkpoint_of_other_settings_is_refused(few, tmp_path):
     fit(how("cnn", 1), few, 0, tmp_path, quiet=True)
     with pytest.raises(FormatError, match="other settings"):
         fit(how("cnn", 1, lr=1e-3), few, 0, tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda saved: saved.parameters.pop("fc2.bias"), "missing: fc2.bias"),
+        (lambda saved: saved.parameters.update(more=np.zeros(1)), "extra: more"),
+        (lambda saved: saved.parameters.update({"fc2.bias": np.zeros(3)}), r"fc2.bias \(3,\) for \(10,\)"),
+        (lambda saved: saved.optimiser_state.pop("step"), "missing: step"),
+        (lambda saved: saved.extra.pop("losses"), "losses is missing"),
+        (lambda saved: saved.extra.update(losses="none"), "losses is missing, or of another type"),
+        (lambda saved: saved.extra.update(losses=[1.0, "2"]), "losses is missing, or of another type"),
+        (lambda saved: saved.extra.update(seconds=None), "seconds is missing, or of another type"),
+        (lambda saved: saved.extra.update(accuracies=[]), "lists of different lengths"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_an_error_of_one_line(change, message, few, tmp_path):
+    fit(how("cnn", 1), few, 0, tmp_path, quiet=True)
+    path = tmp_path / "checkpoint.npz"
+    saved = load_checkpoint(path)
+    change(saved)
+    save_checkpoint(path, saved.parameters, saved.optimiser_state, saved.rng, saved.extra)
+    with pytest.raises(FormatError, match=message) as raised:
+        fit(how("cnn", 1), few, 0, tmp_path, quiet=True)
+    assert str(raised.value).startswith(f"{path}: ")
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_the_layer(few, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ def _pool(
 class _Run(Run):
     """A masked autoencoder that learns to fill in, some windows at a time."""
 
-    progress = ("done", "seconds", "gains")
+    progress: ClassVar = {"done": int, "seconds": float, "gains": list}
 
     def __init__(self, recipe: Recipe, pool: list[Filled], seed: int, corpus: str) -> None:
         self.recipe, self.pool = recipe, pool

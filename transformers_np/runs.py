@@ -49,7 +49,7 @@ class Run:
         Options of AdamW.
     """
 
-    progress: ClassVar[tuple[str, ...]]  # attributes that go along in a checkpoint
+    progress: ClassVar[Mapping[str, type]]  # attributes that go along in a checkpoint: int, float, or list of floats
 
     def __init__(
         self,
@@ -85,11 +85,27 @@ class Run:
         saved = load_checkpoint(path)
         if saved.extra.get("settings") != self.settings:
             raise FormatError(f"{path} is of a run with other settings; remove it, or choose another folder")
-        load_state_dict(self.parameters, saved.parameters)
-        load_state_dict(self.optimiser.state, saved.optimiser_state)
+        values = {name: saved.extra.get(name) for name in self.progress}
+        for name, kind in self.progress.items():
+            if not _is(values[name], kind):
+                raise FormatError(f"{path}: a damaged checkpoint: {name} is missing, or of another type")
+        if len({len(value) for value in values.values() if isinstance(value, list)}) > 1:
+            raise FormatError(f"{path}: a damaged checkpoint: lists of different lengths")
+        try:
+            load_state_dict(self.parameters, saved.parameters)
+            load_state_dict(self.optimiser.state, saved.optimiser_state)
+        except ValueError as error:
+            raise FormatError(f"{path}: {error}") from error
         self.rng = saved.rng
-        for name in self.progress:
-            setattr(self, name, saved.extra[name])
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Tell whether a value is of a kind; a list has to be one of floats."""
+    if isinstance(value, list) and not all(type(part) is float for part in value):
+        return False
+    return type(value) is kind
 
 
 def first_bad(arrays: Mapping[str, NDArray[Any]], what: str) -> str:
