@@ -142,6 +142,14 @@ def test_folders_without_enough_pictures(names, error, photographs, tmp_path):
         train_inpainter(tmp_path, tmp_path / "out", 0, "", TINY, quiet=True)
 
 
+def test_pictures_as_small_as_allowed(tmp_path):
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 41, 3)).astype(np.uint8)
+        write_picture(tmp_path / f"{number}.png", pixels)
+    recipe = Recipe(TINY.model, steps=3, batch=4, masks=4)  # often enough to be moved by up to 7 pixels
+    assert train_inpainter(tmp_path, tmp_path / "out", 0, "", recipe, quiet=True)["steps"] == 3
+
+
 def test_pictures_that_are_too_small(photographs, tmp_path):
     for name in ("0.png", "1.png"):
         (tmp_path / name).write_bytes((photographs / name).read_bytes())

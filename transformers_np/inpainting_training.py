@@ -148,7 +148,7 @@ def _pool(
                 height, width = plane.shape[0] // 2, plane.shape[1] // 2
                 half = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
                 for size in (plane, half):
-                    if min(size.shape) >= least + SIDE:
+                    if min(size.shape) >= least:
                         down, across = rng.integers(0, SIDE, 2)
                         ratio = RATIO if rng.random() < 0.5 else rng.uniform(*OTHERS)
                         pool.append(_fill(size[down:, across:], ratio, rng))
@@ -268,7 +268,7 @@ def train_inpainter(
         If the loss is no number any more.
     """
     recipe = Recipe() if recipe is None else recipe
-    least = SIDE * (recipe.model.window + 1)
+    least = SIDE * (recipe.model.window + 1)  # pixels: a window, wherever it begins against the grid of blocks
     paths, photographs = _read_photographs(source, least)
     corpus = corpus_hash(paths)
     folder.mkdir(parents=True, exist_ok=True)
