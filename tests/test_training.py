@@ -81,6 +81,21 @@ def test_a_checkpoint_of_other_settings_is_refused(few, tmp_path):
         fit(how("cnn", 1, lr=1e-3), few, 0, tmp_path, quiet=True)
 
 
+def test_a_checkpoint_of_another_seed_or_of_other_pictures_is_refused(few, tmp_path):
+    fit(how("cnn", 1), few, 0, tmp_path, quiet=True)
+    (images, labels), held_out = few.train, few.held_out
+    others = [
+        few._replace(train=Part(images[::-1].copy(), labels)),
+        few._replace(train=Part(images, labels[::-1].copy())),
+        few._replace(held_out=Part(held_out.images[:95], held_out.labels[:95])),
+        few._replace(held_out=Part(held_out.images, 9 - held_out.labels)),
+    ]
+    for data, seed in [(few, 1), *((other, 0) for other in others)]:
+        with pytest.raises(FormatError, match="other settings or pictures"):
+            fit(how("cnn", 1), data, seed, tmp_path, quiet=True)
+    assert len(fit(how("cnn", 1), few, 0, tmp_path, quiet=True).losses) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -242,6 +257,11 @@ def test_training_writes_a_report_weights_and_a_curve(folder, tmp_path, capsys):
     said = capsys.readouterr()
     assert f"{report['parameters']:,} parameters" in said.out
     assert "mean" in said.out
+    # Other pictures have other results.
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "dark" / "7.png")
+    assert main(words) == 1
+    assert "other settings or pictures" in capsys.readouterr().err
+    assert report == json.loads((out / "report.json").read_text())
 
 
 @pytest.mark.parametrize(

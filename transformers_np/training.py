@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from codec.origin import arrays_hash
 from transformers_np import ops
 from transformers_np.cnn import Parameters
 from transformers_np.data import Dataset, augment, batches, normaliser
@@ -73,7 +74,8 @@ class _Run(Run):
 
     def __init__(self, recipe: Recipe, data: Dataset, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        super().__init__([repr(recipe)], rng, recipe.model.init(rng), weight_decay=recipe.weight_decay)
+        settings = [repr(recipe), seed, arrays_hash([*data.train, *data.held_out])]
+        super().__init__(settings, rng, recipe.model.init(rng), weight_decay=recipe.weight_decay)
         self.recipe, self.data = recipe, data
         self.batch = min(recipe.batch, len(data.train.images))
         self.losses: list[float] = []
@@ -134,7 +136,7 @@ def fit(recipe: Recipe, data: Dataset, seed: int, folder: Path, *, quiet: bool =
     DivergedError
         If the loss or a gradient is no number any more. The checkpoint is that of the last good epoch.
     CodecError
-        If there is a checkpoint that cannot be read, or is of a run with other settings.
+        If there is a checkpoint that cannot be read, or is of a run with other settings, seed or pictures.
     """
     run = _Run(recipe, data, seed)
     path = folder / CHECKPOINT
