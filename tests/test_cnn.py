@@ -76,7 +76,7 @@ def test_named_maps_and_their_gradients():
     _, cache = MODEL.forward(case["x"], parameters)
     maps, named = MODEL.named(cache), {}
     MODEL.backward(case["dy"], cache, named)
-    assert {name: a.shape for name, a in maps.items()} == {"conv1": (3, 3, 6, 6), "conv2": (3, 4, 3, 3)}
+    assert {name: a.shape for name, a in maps.items()} == {"conv1": (3, 3, 6, 6), "conv2": (3, 4, 3, 3), "fc1": (3, 7)}
     assert {name: a.shape for name, a in named.items()} == {
         "conv1": (3, 3, 6, 6),
         "conv2": (3, 4, 3, 3),
@@ -288,8 +288,9 @@ PARAMETERS = MODEL.init(rng())
         ),
         (
             lambda: grad_cam(MODEL, IMAGES, PARAMETERS, np.zeros(3, int), "conv3"),
-            "no layer conv3; this model has conv1, conv2",
+            "no layer conv3 of maps; this model has conv1, conv2",
         ),
+        (lambda: grad_cam(MODEL, IMAGES, PARAMETERS, np.zeros(3, int), "fc1"), "no layer fc1 of maps"),
         (lambda: saliency(MODEL, IMAGES, PARAMETERS, np.array([1])), "pictures (3, 2, 13, 13), classes (1,)"),
         (lambda: grad_cam(MODEL, IMAGES, PARAMETERS, np.zeros((3, 1), int)), "classes (3, 1) do not go together"),
         (lambda: class_activation_map(MAPS, np.ones((5, 4)), np.array([1])), "weights (5, 4), classes (1,)"),

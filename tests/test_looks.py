@@ -121,5 +121,5 @@ def test_a_network_of_which_no_picture_is_known_is_refused(tmp_path):
 
 def test_an_unknown_layer_is_an_error_of_the_project():
     model = MODELS["cnn"]
-    with pytest.raises(CodecError, match="no layer norm; this model has conv1, conv2"):
+    with pytest.raises(CodecError, match="no layer norm of maps; this model has conv1, conv2"):
         grad_cam(model, np.zeros((1, 1, 8, 8), np.float32), model.init(np.random.default_rng(0)), np.array([0]), "norm")

@@ -166,6 +166,40 @@ def test_of_the_layers_of_a_vit_the_first_bad_one_is_named(parameter, layer, few
         fit(how("vit"), few, 0, tmp_path, quiet=True)
 
 
+def test_of_the_layers_of_a_cnn_too(few, tmp_path, monkeypatch):
+    init = Cnn.init
+
+    def spoilt(model, rng):
+        parameters = init(model, rng)
+        parameters["fc1.bias"][0] = np.nan
+        return parameters
+
+    monkeypatch.setattr(Cnn, "init", spoilt)
+    with pytest.raises(DivergedError, match="step 0: the loss is nan; fc1 is the first layer"):
+        fit(how("cnn"), few, 0, tmp_path, quiet=True)
+
+
+@networks
+def test_a_learning_rate_that_is_far_too_high_is_told_by_the_error_alone(network, few, tmp_path):
+    # Whatever NumPy has to warn of would fail the test: warnings are errors here (pyproject.toml).
+    with pytest.raises(DivergedError, match="step 1: "):
+        fit(how(network, lr=1e30), few, 0, tmp_path, quiet=True)
+
+
+def test_a_norm_that_overflows_names_the_largest_gradient(few, tmp_path, monkeypatch):
+    backward = Cnn.backward
+
+    def large(model, dlogits, cache):
+        gradients = backward(model, dlogits, cache)
+        gradients["conv2.weight"][0, 0, 0, 0] = 1e30  # its square is beyond float32
+        return gradients
+
+    monkeypatch.setattr(Cnn, "backward", large)
+    message = r"step 0: the norm of all gradients overflows; that of conv2\.weight is the largest, 1e\+30"
+    with pytest.raises(DivergedError, match=message):
+        fit(how("cnn"), few, 0, tmp_path, quiet=True)
+
+
 def test_a_gradient_that_is_no_number_names_its_parameter(few, tmp_path, monkeypatch):
     backward = Cnn.backward
 

@@ -96,15 +96,16 @@ class Cnn:
         hidden, fc1 = ops.linear(x.reshape(len(x), -1), parameters["fc1.weight"], parameters["fc1.bias"])
         active, relu = ops.relu(hidden)
         logits, fc2 = ops.linear(active, parameters["fc2.weight"], parameters["fc2.bias"])
-        return logits, (of_convolutions, fc1, relu, fc2, maps)
+        return logits, (of_convolutions, fc1, relu, fc2, maps, active)
 
     def named(self, cache: tuple[Any, ...]) -> dict[str, Array]:
-        """Return the maps after each convolution, its pooling and relu: `conv1`, `conv2`, ... (B, F, H, W)."""
-        return {f"conv{number}": of_conv for number, of_conv in enumerate(cache[-1], 1)}
+        """Return what layers make, after relu: the maps `conv1`, `conv2`, ..., (B, F, H, W), and `fc1`, (B, hidden)."""
+        *_, maps, active = cache
+        return {**{f"conv{number}": of_conv for number, of_conv in enumerate(maps, 1)}, "fc1": active}
 
     def backward(self, dlogits: Array, cache: tuple[Any, ...], named: dict[str, Array] | None = None) -> Parameters:
         """Return the gradients of all parameters; put those of the maps of `named`, and of `images`, into a dict."""
-        of_convolutions, fc1, relu, fc2, maps = cache
+        of_convolutions, fc1, relu, fc2, maps, _ = cache
         gradients: Parameters = {}
         dactive, gradients["fc2.weight"], dbias = ops.linear_backward(dlogits, fc2)
         gradients["fc2.bias"] = dbias
@@ -263,12 +264,12 @@ def grad_cam(
 
     Each map is weighted by the mean of the score's gradient over it; what speaks against the class is cut off.
     Parameters are those of `saliency`; the result is (B, H, W), of the layer's resolution. A layer that the model does
-    not have is an UnsupportedError.
+    not have, or that makes no maps, is an UnsupportedError.
     """
     cache, named = _gradients_of_scores(model, images, parameters, classes)
-    of_layers = model.named(cache)
+    of_layers = {name: array for name, array in model.named(cache).items() if array.ndim == 4}
     if layer not in of_layers:
-        raise UnsupportedError(f"no layer {layer}; this model has {', '.join(of_layers)}")
+        raise UnsupportedError(f"no layer {layer} of maps; this model has {', '.join(of_layers)}")
     maps, gradient = of_layers[layer], named[layer]
     return np.maximum((gradient.mean(axis=(2, 3), keepdims=True) * maps).sum(axis=1), 0)
 

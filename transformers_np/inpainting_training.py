@@ -218,7 +218,7 @@ class _Run(Run):
         recipe, inner = self.recipe, slice(MARGIN, -MARGIN)
         tokens, wrong, states = self._windows()
         hidden = (states[:, inner, inner] == HIDDEN)[..., None]
-        with self._workspace:
+        with self.stepping():
             found, contrast, cache = recipe.model.forward(tokens, states, self.parameters)
             target = wrong[:, inner, inner] * hidden
             number = max(int(hidden.sum()), 1) * SIDE * SIDE

@@ -9,7 +9,8 @@ A step that would make parameters of what is no number is not taken, so no check
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,13 +67,17 @@ class Run:
         self.optimiser = AdamW(self.vector, views, **optimiser)
         self._workspace = Workspace()
 
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        """Have a step take the memory of the one before; NumPy need not warn of what is not finite, an error here."""
+        with self._workspace, np.errstate(all="ignore"):
+            yield
+
     def follow(self, gradients: Parameters, step: int, lr: float) -> None:
         """Take a step against gradients, clipped; or raise DivergedError, and change nothing, if that cannot be."""
         gather(gradients, self.gradients)
         if not math.isfinite(clip_gradients(self.gradient, CLIP)):
-            # The backward pass goes from the last layer to the first: what is last here was the first to go wrong.
-            bad = [name for name, array in self.gradients.items() if not np.isfinite(array).all()]
-            raise DivergedError(f"step {step}: the gradient of {bad[-1] if bad else 'all together'} is not finite")
+            raise DivergedError(f"step {step}: {_what_is_wrong(self.gradients)}")
         self.optimiser.step(self.gradient, lr)
 
     def save(self, path: Path) -> None:
@@ -99,6 +104,17 @@ class Run:
         self.rng = saved.rng
         for name, value in values.items():
             setattr(self, name, value)
+
+
+def _what_is_wrong(gradients: Mapping[str, NDArray[Any]]) -> str:
+    """Tell which gradient is not finite, or is the largest of those that are too large together."""
+    # The backward pass goes from the last layer to the first: of the bad ones the last here was the first to go wrong.
+    for name, array in reversed(list(gradients.items())):
+        if not np.isfinite(array).all():
+            return f"the gradient of {name} is not finite"
+    sizes = {name: float(np.abs(array).max(initial=0)) for name, array in gradients.items()}
+    largest = max(sizes, key=sizes.__getitem__)
+    return f"the norm of all gradients overflows; that of {largest} is the largest, {sizes[largest]:.0e}"
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -102,7 +102,7 @@ class _Run(Run):
 
     def _step(self, images: NDArray[np.float32], labels: NDArray[np.integer], step: int, total: int) -> float:
         model = self.recipe.model
-        with self._workspace:
+        with self.stepping():
             logits, cache = model.forward(images, self.parameters)
             loss, loss_cache = ops.cross_entropy(logits, labels)
             if not np.isfinite(loss):
