@@ -58,6 +58,7 @@ RATIO, OTHERS = 0.75, (0.4, 0.95)  # share of tokens that is hidden: in half of 
 MIDDLE = 128.0  # what is taken off pixels, so that small floats hold DC
 EVERY = 500  # steps between checkpoints
 WARMUP = 200
+LOSS_WEIGHT = 10  # of the squared error; steps of AdamW are the same with any, but not at which norm they are clipped
 WEIGHTS, REPORT = "mae.npz", "report.json"
 SHIPPED = files("transformers_np") / "assets" / "mae.npz"
 
@@ -228,7 +229,7 @@ class _Run(Run):
             if not math.isfinite(loss):
                 bad = first_bad(self.parameters, "parameter")
                 raise DivergedError(f"step {self.done}: the loss is {loss}; {bad}")
-            found *= 20 / number / contrast
+            found *= 2 * LOSS_WEIGHT / number / contrast  # the gradient of the squared error
             warmup = min(WARMUP, recipe.steps // 10)
             lr = cosine(self.done, recipe.steps, recipe.lr, warmup)
             self.follow(recipe.model.backward(found, cache), self.done, lr)
