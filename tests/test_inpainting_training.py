@@ -13,6 +13,7 @@ from codec.files import read_picture, write_picture
 from codec.origin import corpus_hash
 from codec.program import main
 from transformers_np import inpainting_training as training
+from transformers_np import runs
 from transformers_np.fills import laplace_fill
 from transformers_np.inpainting import Inpainter, refine
 from transformers_np.inpainting_training import Recipe, hidden_pixels, load_inpainter, masked_psnr, train_inpainter
@@ -67,7 +68,7 @@ def test_the_seed_decides(photographs, tmp_path):
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(photographs, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "EVERY", 2)
+    monkeypatch.setattr(runs, "EVERY", 2)
     recipe = Recipe(TINY.model, steps=5, batch=4, masks=1)
     whole = train_inpainter(photographs, tmp_path / "whole", 0, "", recipe, quiet=True)
     step = training._Run.step
@@ -98,7 +99,7 @@ def test_a_loss_that_is_no_number_stops_the_run(photographs, tmp_path):
 def test_a_gradient_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_stays(
     photographs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "EVERY", 2)
+    monkeypatch.setattr(runs, "EVERY", 2)
     recipe = Recipe(TINY.model, steps=5, batch=4, masks=1)
     whole = train_inpainter(photographs, tmp_path / "whole", 0, "", recipe, quiet=True)
     backward, calls = Inpainter.backward, []
@@ -170,7 +171,12 @@ def test_the_program_trains(photographs, tmp_path, monkeypatch, capsys):
     _, _, origin = load_inpainter(out / "mae.npz")
     assert origin["command"] == f"tcodec train mae --data {photographs.name}/ --seed 3 -o mae/"
     assert origin["seed"] == 3
-    for option in (["--seed", "-1"], ["--epochs", "3"]):
+    words = ["train", "mae", "--data", str(photographs), "--steps", "2", "-o", str(tmp_path / "brief"), "--quiet"]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "brief/report.json").read_text())["steps"] == 2
+    _, _, origin = load_inpainter(tmp_path / "brief/mae.npz")
+    assert origin["command"] == f"tcodec train mae --data {photographs.name}/ --seed 0 --steps 2 -o brief/"
+    for option in (["--seed", "-1"], ["--epochs", "3"], ["--steps", "0"]):
         with pytest.raises(SystemExit):
             main(["train", "mae", "--data", str(photographs), *option])
 

@@ -12,8 +12,10 @@ from codec.program import main
 from codec.restoration import ACTIVATION_LIMIT, EXACT, FEATURES
 from tests.networks import assert_close, numeric_gradient
 from tests.pictures import make_picture
-from transformers_np import restoring
-from transformers_np.restoring import Recipe, Restorer, fit, make_examples, quantise, train_restore
+from transformers_np import restoring, runs
+from transformers_np.restoring import Recipe, Restorer, TrainingRun, make_examples, quantise, train_restore
+from transformers_np.runs import DivergedError
+from transformers_np.weights import load_checkpoint
 
 TINY = Recipe((16,), 150, 2)
 SMALL = Restorer((5, 4), 7)
@@ -111,10 +113,12 @@ def test_what_is_cut_off_has_no_gradient():
 # Rounding ---------------------------------------------------------------------------------------------------
 
 
-def test_rounding_changes_little_and_no_sum_is_too_large(examples):
+def test_rounding_changes_little_and_no_sum_is_too_large(examples, tmp_path):
     rng = np.random.default_rng(0)
     model = Restorer((24, 24))
-    parameters, _ = fit(examples, model, 300, rng, quiet=True)
+    run = TrainingRun([], rng, examples, model, 300)
+    run.advance(300, tmp_path / "checkpoint.npz", "", quiet=True)
+    parameters = run.result()
     network = quantise(parameters, {})
     assert network.largest_sum() < EXACT
     inputs, of_steps = examples.features[:70].astype(np.float32), examples.conditions[0]
@@ -151,33 +155,92 @@ def test_large_weights_are_rounded_more_coarsely_and_larger_ones_refused():
 # Runs -------------------------------------------------------------------------------------------------------
 
 
-def test_training_finds_what_was_lost(examples):
-    _, losses = fit(examples, Restorer((24,)), 400, np.random.default_rng(0), quiet=True)
-    assert losses[0] == pytest.approx(1, abs=0.25)
-    assert np.mean(losses[-50:]) < 0.97
+def test_training_finds_what_was_lost(examples, tmp_path):
+    run = TrainingRun([], np.random.default_rng(0), examples, Restorer((24,)), 400)
+    run.advance(400, tmp_path / "checkpoint.npz", "", quiet=True)
+    assert len(run.losses) == 400
+    assert run.losses[0] == pytest.approx(1, abs=0.25)
+    assert np.mean(run.losses[-50:]) < 0.97
+
+
+def test_a_gradient_that_is_no_number_is_named(examples, tmp_path, monkeypatch):
+    backward = Restorer.backward
+
+    def spoilt(model, dy, caches):
+        gradients = backward(model, dy, caches)
+        gradients["0.bias"][2] = np.inf
+        return gradients
+
+    monkeypatch.setattr(Restorer, "backward", spoilt)
+    run = TrainingRun([], np.random.default_rng(0), examples, Restorer((8,)), 10)
+    with pytest.raises(DivergedError, match=r"step 0: the gradient of 0\.bias is not finite"):
+        run.advance(10, tmp_path / "checkpoint.npz", "", quiet=True)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_loss_that_is_no_number_is_told(examples, tmp_path):
+    run = TrainingRun([], np.random.default_rng(0), examples, Restorer((8,)), 10)
+    run.parameters["1.weight"][3, 0] = np.nan
+    with pytest.raises(DivergedError, match=r"step 0: the loss is nan; 1\.weight is the first parameter"):
+        run.advance(10, tmp_path / "checkpoint.npz", "", quiet=True)
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "EVERY", 40)
+    whole = train_restore(folder, 3, tmp_path / "whole.npz", "", TINY, quiet=True)
+    step = TrainingRun.step
+
+    def stop(run):
+        if run.done == 100:
+            raise KeyboardInterrupt
+        return step(run)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingRun, "step", stop)
+        train_restore(folder, 3, tmp_path / "parts.npz", "", TINY, quiet=True)
+    assert not (tmp_path / "parts.npz").exists()
+    assert load_checkpoint(tmp_path / "parts.checkpoint.npz").extra["done"] == 80
+    parts = train_restore(folder, 3, tmp_path / "parts.npz", "", TINY, quiet=True)
+    assert parts["error left"] == whole["error left"]
+    one, other = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("whole", "parts"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    with pytest.raises(CodecError, match="other settings"):
+        train_restore(folder, 4, tmp_path / "parts.npz", "", TINY, quiet=True)
+
+
+def test_a_file_that_is_there_is_not_replaced(folder, tmp_path, capsys):
+    (tmp_path / "mine.npz").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    for name in ("mine.npz", "folder"):
+        assert main(["train", "restore", "--data", str(folder), "-o", str(tmp_path / name), "--steps", "1"]) == 1
+        assert "exists already; remove it, or use another name" in capsys.readouterr().err
+    assert (tmp_path / "mine.npz").read_bytes() == b"mine"
 
 
 def test_the_same_seed_gives_the_same_file(folder, tmp_path):
-    origin = train_restore(folder, 3, tmp_path / "a.npz", TINY, quiet=True)
-    train_restore(folder, 3, tmp_path / "b.npz", TINY, quiet=True)
-    train_restore(folder, 4, tmp_path / "c.npz", TINY, quiet=True)
+    origin = train_restore(folder, 3, tmp_path / "a.npz", "how", TINY, quiet=True)
+    train_restore(folder, 3, tmp_path / "b.npz", "how", TINY, quiet=True)
+    train_restore(folder, 4, tmp_path / "c.npz", "how", TINY, quiet=True)
     one, other, third = (dict(np.load(tmp_path / f"{name}.npz")) for name in "abc")
     assert all(np.array_equal(one[name], other[name]) for name in one if name != "origin")
     assert not np.array_equal(one["weights0"], third["weights0"])
     network = restoration.from_arrays(one)
     assert network.weights[0].shape == (FEATURES, 16)
-    assert network.origin["command"] == f"tcodec train restore --data {folder.name}/ --seed 3 -o a.npz"
+    assert network.origin["command"] == "how"
     assert (network.origin["seed"], network.origin["photos"]) == (3, 4) == (origin["seed"], origin["photos"])
 
 
 def test_the_command(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(restoring, "RECIPE", TINY)
-    words = ["train", "restore", "--data", str(folder), "--seed", "2", "-o", str(tmp_path / "x.npz")]
+    words = ["train", "restore", "--data", str(folder), "--seed", "2", "--steps", "9", "-o", str(tmp_path / "x.npz")]
     assert main([*words, "--json", "--quiet"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["seed"], report["photos"], report["blocks"]) == (2, 4, 4 * 2 * 4 * 5)
     assert 0.5 < report["error left"] < 1.2
     assert report["bytes"] == (tmp_path / "x.npz").stat().st_size
+    command = f"tcodec train restore --data {folder.name}/ --seed 2 --steps 9 -o x.npz"
+    assert report["command"] == restoration.from_arrays(dict(np.load(tmp_path / "x.npz"))).origin["command"] == command
+    assert load_checkpoint(tmp_path / "x.checkpoint.npz").extra["done"] == 9
     assert main(words) == 0
     assert "160 blocks of 4 photographs" in capsys.readouterr().out
 

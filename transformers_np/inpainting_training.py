@@ -47,7 +47,7 @@ from transformers_np.inpainting import (
 )
 from transformers_np.masking import random_mask
 from transformers_np.optim import cosine
-from transformers_np.runs import CHECKPOINT, DivergedError, Run, first_bad
+from transformers_np.runs import CHECKPOINT, DivergedError, SteppedRun, first_bad
 from transformers_np.weights import load_npz, load_state_dict, save_npz
 
 __all__ = ["SHIPPED", "Recipe", "hidden_pixels", "load_inpainter", "luma", "masked_psnr", "train_inpainter"]
@@ -56,7 +56,6 @@ LUMA = np.array([0.299, 0.587, 0.114])
 HELD_OUT = 5  # one photograph of so many
 RATIO, OTHERS = 0.75, (0.4, 0.95)  # share of tokens that is hidden: in half of the pictures, and in the others
 MIDDLE = 128.0  # what is taken off pixels, so that small floats hold DC
-EVERY = 500  # steps between checkpoints
 WARMUP = 200
 LOSS_WEIGHT = 10  # of the squared error; steps of AdamW are the same with any, but not at which norm they are clipped
 WEIGHTS, REPORT = "mae.npz", "report.json"
@@ -160,7 +159,7 @@ def _pool(
 # Training ---------------------------------------------------------------------------------------------------
 
 
-class _Run(Run):
+class _Run(SteppedRun):
     """A masked autoencoder that learns to fill in, some windows at a time."""
 
     progress: ClassVar = {"done": int, "seconds": float, "gains": list}
@@ -182,7 +181,6 @@ class _Run(Run):
         )
         areas = np.array([filled.states.size for filled in pool], float)
         self._shares = areas / areas.sum()
-        self.done, self.seconds = 0, 0.0
         self.gains: list[float] = []  # dB over the Laplace fill, of each stretch of steps
 
     def _set_scales(self, parameters: Parameters) -> None:
@@ -233,8 +231,13 @@ class _Run(Run):
             warmup = min(WARMUP, recipe.steps // 10)
             lr = cosine(self.done, recipe.steps, recipe.lr, warmup)
             self.follow(recipe.model.backward(found, cache), self.done, lr)
-        self.done += 1
         return loss, float(np.square(target / contrast).sum()) / number
+
+    def note(self, steps: list[Any]) -> str:
+        """Keep the gain of some steps."""
+        errors, of_fill = np.sum(steps, axis=0)
+        self.gains.append(10 * math.log10(of_fill / errors))
+        return f"gain={self.gains[-1]:.3f} dB"
 
 
 def _decays(name: str, parameter: NDArray[Any]) -> bool:
@@ -284,17 +287,7 @@ def train_inpainter(
             run.resume(path)
         else:
             run.seconds = time.process_time() - start
-        with tqdm(total=recipe.steps, initial=run.done, desc=f"seed {seed}", disable=quiet or None, leave=False) as bar:
-            while run.done < recipe.steps:
-                start = time.process_time()
-                errors = []
-                for _ in range(min(EVERY, recipe.steps - run.done)):
-                    errors.append(run.step())
-                    bar.update()
-                run.gains.append(10 * math.log10(sum(e[1] for e in errors) / sum(e[0] for e in errors)))
-                bar.set_postfix(gain=f"{run.gains[-1]:.3f} dB", refresh=False)
-                run.seconds += time.process_time() - start
-                run.save(path)
+        run.advance(recipe.steps, path, f"seed {seed}", quiet=quiet)
         gains = {}
         for number in sorted(held_out):
             gains[paths[number].name] = _gain(run, luma(photographs[number]))

@@ -14,22 +14,22 @@ a power of two, the finest with which no sum can leave what float32 adds exactly
 
 from __future__ import annotations
 
+import errno
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from bitstreams.errors import CodecError, FormatError
 from codec import blocks, color, dct, restoration
 from codec.baseline import Baseline
-from codec.files import pictures_in, read_picture
+from codec.files import atomic_open, pictures_in, read_picture
 from codec.origin import corpus_hash
 from codec.restoration import (
     ACTIVATION_LIMIT,
@@ -44,16 +44,16 @@ from codec.restoration import (
     Network,
 )
 from transformers_np import ops
-from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
-from transformers_np.workspace import Workspace, empty
+from transformers_np.optim import cosine
+from transformers_np.runs import DivergedError, SteppedRun, first_bad
+from transformers_np.workspace import empty
 
-__all__ = ["RECIPE", "Examples", "Recipe", "Restorer", "make_examples", "quantise", "train_restore"]
+__all__ = ["RECIPE", "Examples", "Recipe", "Restorer", "TrainingRun", "make_examples", "quantise", "train_restore"]
 
 BATCH = 512
 RATE = 1e-3
 WEIGHT_DECAY = 0.01
 WARMUP = 200
-CLIP = 1.0
 TABLES = ("flat", "flat", "sloped", "sloped", "jpeg")  # drawn from these
 FINEST, COARSEST = 0.08, 15.0  # by which the steps at quality 50 are multiplied
 WEIGHT_BITS = 11  # of fractions, at most: more gain nothing, and take room in the file
@@ -217,38 +217,51 @@ def weighted_error(y: Array, wanted: Array, weights: Array) -> tuple[float, Arra
     return loss, weighted
 
 
-def fit(
-    examples: Examples, model: Restorer, steps: int, rng: np.random.Generator, *, quiet: bool = False
-) -> tuple[Parameters, list[float]]:
-    """Train, and return parameters for features and conditions in steps, and the loss of each step."""
-    sample = examples.features[:: len(examples.features) // 100_000 + 1].astype(np.float32)
-    of_codings = examples.conditions.astype(np.float32) / FEATURE_UNIT
-    deviations = np.concatenate([sample.std(axis=0) / FEATURE_UNIT + 0.02, np.ones(CONDITIONS)], dtype=np.float32)
-    vector, parameters = flatten(model.init(rng))
-    gradient, gradients = flatten(parameters)
-    optimiser = AdamW(vector, parameters, weight_decay=WEIGHT_DECAY)
-    workspace, losses = Workspace(), []
-    scale = np.float32(1 / FEATURE_UNIT) / deviations[:FEATURES]
-    with threadpool_limits(1), tqdm(total=steps, desc="restore", disable=quiet or None, leave=False) as bar:
-        for step in range(steps):
-            chosen = rng.integers(len(examples.features), size=BATCH)
-            (inputs, of_inputs), (outputs, of_outputs) = restoration.orient(int(rng.integers(8)))
-            x = np.empty((BATCH, model.inputs), np.float32)
-            np.multiply(examples.features[chosen][:, inputs], scale * of_inputs, out=x[:, :FEATURES])
-            coding = examples.coding[chosen]
-            x[:, FEATURES:] = of_codings[coding]
-            wanted = examples.wanted[chosen][:, outputs] * of_outputs
-            with workspace:
-                y, caches = model.forward(x, parameters)
-                loss, dy = weighted_error(y, wanted, examples.weights[coding][:, outputs])
-                gather(model.backward(dy, caches), gradients)
-            if not np.isfinite(clip_gradients(gradient, CLIP)):
-                raise CodecError(f"step {step}: the gradient is not finite")
-            optimiser.step(gradient, cosine(step, steps, RATE, min(WARMUP, steps - 1)))
-            losses.append(loss)
-            bar.set_postfix(loss=f"{np.mean(losses[-500:]):.4f}", refresh=False)
-            bar.update()
-    return {**parameters, "0.weight": parameters["0.weight"] / deviations}, losses
+class TrainingRun(SteppedRun):
+    """A network that learns to restore, a batch of blocks at a time."""
+
+    progress: ClassVar = {"done": int, "seconds": float, "losses": list}
+
+    def __init__(
+        self, settings: list[Any], rng: np.random.Generator, examples: Examples, model: Restorer, steps: int
+    ) -> None:
+        super().__init__(settings, rng, model.init(rng), weight_decay=WEIGHT_DECAY)
+        self.examples, self.model, self.steps = examples, model, steps
+        self.losses: list[float] = []  # of each step
+        sample = examples.features[:: len(examples.features) // 100_000 + 1].astype(np.float32)
+        deviations = sample.std(axis=0) / FEATURE_UNIT + 0.02
+        self.deviations = np.concatenate([deviations, np.ones(CONDITIONS)], dtype=np.float32)
+        self._scale = np.float32(1 / FEATURE_UNIT) / self.deviations[:FEATURES]
+        self._of_codings = examples.conditions.astype(np.float32) / FEATURE_UNIT
+
+    def step(self) -> float:
+        """Take a step; return its loss."""
+        examples, model = self.examples, self.model
+        chosen = self.rng.integers(len(examples.features), size=BATCH)
+        (inputs, of_inputs), (outputs, of_outputs) = restoration.orient(int(self.rng.integers(8)))
+        x = np.empty((BATCH, model.inputs), np.float32)
+        np.multiply(examples.features[chosen][:, inputs], self._scale * of_inputs, out=x[:, :FEATURES])
+        coding = examples.coding[chosen]
+        x[:, FEATURES:] = self._of_codings[coding]
+        wanted = examples.wanted[chosen][:, outputs] * of_outputs
+        with self.stepping():
+            y, caches = model.forward(x, self.parameters)
+            loss, dy = weighted_error(y, wanted, examples.weights[coding][:, outputs])
+            if not math.isfinite(loss):
+                bad = first_bad(self.parameters, "parameter")
+                raise DivergedError(f"step {self.done}: the loss is {loss}; {bad}")
+            lr = cosine(self.done, self.steps, RATE, min(WARMUP, self.steps - 1))
+            self.follow(model.backward(dy, caches), self.done, lr)
+        return loss
+
+    def note(self, steps: list[Any]) -> str:
+        """Keep the losses of some steps."""
+        self.losses += steps
+        return f"loss={np.mean(steps):.4f}"
+
+    def result(self) -> Parameters:
+        """Return parameters for features and conditions in steps."""
+        return {**self.parameters, "0.weight": self.parameters["0.weight"] / self.deviations}
 
 
 def quantise(parameters: Parameters, origin: dict[str, Any]) -> Network:
@@ -278,9 +291,9 @@ def quantise(parameters: Parameters, origin: dict[str, Any]) -> Network:
 
 
 def train_restore(
-    folder: Path, seed: int, output: Path, recipe: Recipe | None = None, *, quiet: bool = False
+    folder: Path, seed: int, output: Path, command: str, recipe: Recipe | None = None, *, quiet: bool = False
 ) -> dict[str, Any]:
-    """Train on the pictures in a folder, and write a file of weights.
+    """Train on the pictures in a folder, or go on training, and write a file of weights.
 
     Parameters
     ----------
@@ -288,7 +301,9 @@ def train_restore(
     seed : int
         Of all that is drawn: on one machine the same seed and photographs give the same file.
     output : Path
-        The file.
+        The file. Its checkpoint is beside it: `restore.checkpoint.npz` beside `restore.npz`.
+    command : str
+        How to do it again, kept with the weights.
     recipe : Recipe, optional
         `RECIPE` by default.
     quiet : bool
@@ -298,14 +313,15 @@ def train_restore(
     -------
     dict
         What the file tells of its origin; "error left", the mean square error over the last steps as a share of what it
-        is without the network; and "blocks", "bytes" and "seconds".
+        is without the network; and "blocks", "bytes" and "seconds" of a processor.
 
     Raises
     ------
     CodecError
-        If the folder has no pictures, or one below 8 x 8 pixels, or training fails.
+        If the folder has no pictures, or one below 8 x 8 pixels, or training fails, or a checkpoint is of another run.
     OSError
-        If the folder or a file cannot be read or written.
+        If the folder or a file cannot be read or written, or the file is there and has no checkpoint: it is replaced
+        only by the run that wrote it.
     """
     recipe = recipe or RECIPE
     paths = pictures_in(folder)
@@ -317,24 +333,27 @@ def train_restore(
         lumas.append(pixels)
     if not lumas or min(min(luma.shape) for luma in lumas) < 8:
         raise FormatError(f"{folder}: it takes pictures, each of at least 8 x 8 pixels")
-    output.parent.mkdir(parents=True, exist_ok=True)  # now, not after a quarter of an hour
-    start, rng = time.perf_counter(), np.random.default_rng(seed)
+    checkpoint = output.with_suffix(".checkpoint.npz")
+    if output.exists() and not checkpoint.exists():  # asked now, not after a quarter of an hour
+        raise FileExistsError(errno.EEXIST, "exists already; remove it, or use another name", str(output))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    start, rng = time.process_time(), np.random.default_rng(seed)
     examples = make_examples(lumas, rng, recipe.codings)
-    parameters, losses = fit(examples, Restorer(recipe.hidden), recipe.steps, rng, quiet=quiet)
-    origin = {
-        "command": f"tcodec train restore --data {folder.name}/ --seed {seed} -o {output.name}",
-        "seed": seed,
-        "photos": len(paths),
-        "corpus": corpus_hash(paths),
-    }
-    network = quantise(parameters, origin)
-    with output.open("wb") as file:
-        arrays: dict[str, Any] = restoration.to_arrays(network)
+    corpus = corpus_hash(paths)
+    run = TrainingRun([repr(recipe), seed, corpus], rng, examples, Restorer(recipe.hidden), recipe.steps)
+    if checkpoint.exists():
+        run.resume(checkpoint)
+    else:
+        run.seconds = time.process_time() - start
+    run.advance(recipe.steps, checkpoint, "restore", quiet=quiet)
+    origin = {"command": command, "seed": seed, "photos": len(paths), "corpus": corpus}
+    arrays: dict[str, Any] = restoration.to_arrays(quantise(run.result(), origin))
+    with atomic_open(output, force=True) as file:
         np.savez_compressed(file, **arrays)
     return {
         **origin,
-        "error left": float(np.mean(losses[-(len(losses) // 20 + 1) :])),
+        "error left": float(np.mean(run.losses[-(len(run.losses) // 20 + 1) :])),
         "blocks": len(examples.features),
         "bytes": output.stat().st_size,
-        "seconds": time.perf_counter() - start,
+        "seconds": run.seconds,
     }

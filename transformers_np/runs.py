@@ -2,6 +2,7 @@
 
     gradients -> clipped, or refused if they are no numbers -> a step of AdamW              `Run.follow`
     parameters, the optimiser's state, the generator, progress -> a file -> the same run    `Run.save`, `Run.resume`
+    steps, a checkpoint after every `EVERY` of them                                         `SteppedRun.advance`
 
 A step that would make parameters of what is no number is not taken, so no checkpoint ever holds such parameters.
 """
@@ -9,6 +10,8 @@ A step that would make parameters of what is no number is not taken, so no check
 from __future__ import annotations
 
 import math
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from bitstreams.errors import CodecError, FormatError
 from transformers_np.cnn import Parameters
@@ -23,8 +28,9 @@ from transformers_np.optim import AdamW, clip_gradients, flatten, gather
 from transformers_np.weights import load_checkpoint, load_state_dict, save_checkpoint
 from transformers_np.workspace import Workspace
 
-__all__ = ["CHECKPOINT", "DivergedError", "Run", "first_bad"]
+__all__ = ["CHECKPOINT", "DivergedError", "Run", "SteppedRun", "first_bad"]
 
+EVERY = 500  # steps between checkpoints
 CLIP = 1.0  # norm of a step's gradient at most
 CHECKPOINT = "checkpoint.npz"
 
@@ -33,7 +39,7 @@ class DivergedError(CodecError):
     """The loss or a gradient is no number any more."""
 
 
-class Run:
+class Run(ABC):
     """What changes from step to step.
 
     Parameters
@@ -104,6 +110,46 @@ class Run:
         self.rng = saved.rng
         for name, value in values.items():
             setattr(self, name, value)
+
+
+class SteppedRun(Run):
+    """A run that is so many steps long, whatever an epoch may be.
+
+    Attributes
+    ----------
+    done : int
+        Steps taken.
+    seconds : float
+        Of a processor.
+    """
+
+    def __init__(self, *settings: Any, **options: Any) -> None:
+        super().__init__(*settings, **options)
+        self.done, self.seconds = 0, 0.0
+
+    @abstractmethod
+    def step(self) -> Any:
+        """Take a step, and return what `note` wants to know of it."""
+
+    @abstractmethod
+    def note(self, steps: list[Any]) -> str:
+        """Keep what came of some steps, and tell it in a word or two."""
+
+    def advance(self, steps: int, path: Path, label: str, *, quiet: bool) -> None:
+        """Take the steps that are left of so many, and write a checkpoint now and then, and after the last."""
+        with (
+            threadpool_limits(1),
+            tqdm(total=steps, initial=self.done, desc=label, disable=quiet or None, leave=False) as bar,
+        ):
+            while self.done < steps:
+                start, found = time.process_time(), []
+                for _ in range(min(EVERY, steps - self.done)):
+                    found.append(self.step())
+                    self.done += 1
+                    bar.update()
+                bar.set_postfix_str(self.note(found), refresh=False)
+                self.seconds += time.process_time() - start
+                self.save(path)
 
 
 def _what_is_wrong(gradients: Mapping[str, NDArray[Any]]) -> str:

@@ -12,6 +12,8 @@ from transformers_np.commands.options import CLASSES, seed
 
 __all__ = ["add"]
 
+PHOTOGRAPHS = "a folder of photographs; if they have transparency, that is left out"
+
 
 def add(subparsers: Any) -> None:
     """Add `tcodec train` to the program."""
@@ -78,19 +80,20 @@ def _add_train_mae(models: Any) -> None:
         "the masked autoencoder of `tcodec mask`",
         "Train the masked autoencoder of `tcodec mask` on photographs, and report what it gains over the Laplace fill "
         "on those held out.",
-        "a folder of photographs",
+        PHOTOGRAPHS,
         "the folder where the checkpoint and the weights go",
     )
-    _add_seed(parser, 0)
-    parser.set_defaults(run=_train_mae, output=Path("tcodec-train"))
+    _add_updates(parser, 0)
+    parser.set_defaults(run=_train_mae, output=Path("tcodec-train/mae"))
 
 
 def _train_mae(args: argparse.Namespace) -> int:
-    from transformers_np.inpainting_training import train_inpainter  # noqa: PLC0415
+    from transformers_np.inpainting_training import Recipe, train_inpainter  # noqa: PLC0415
 
-    folder = Path(args.data)
-    command = f"tcodec train mae --data {folder.name}/ --seed {args.seed} -o {args.output.name}/"
-    report = train_inpainter(folder, args.output, args.seed, command, quiet=args.quiet)
+    recipe = Recipe(steps=args.steps) if args.steps else Recipe()
+    report = train_inpainter(
+        Path(args.data), args.output, args.seed, f"{_command('mae', args)}/", recipe, quiet=args.quiet
+    )
     if args.json:
         print(json.dumps(report))
     elif not args.quiet:
@@ -106,28 +109,42 @@ def _add_train_restore(models: Any) -> None:
         "restore",
         "the network that restores pictures of the baseline profile",
         "Train the network that restores luma of the baseline profile, on photographs.",
-        "a folder of photographs",
-        "the file of weights",
+        PHOTOGRAPHS,
+        "the file of weights; the checkpoint goes beside it",
     )
-    _add_seed(parser, 1)
-    parser.set_defaults(run=_train_restore, output=Path("restore.npz"))
+    _add_updates(parser, 1)
+    parser.set_defaults(run=_train_restore, output=Path("tcodec-train/restore.npz"))
 
 
 def _train_restore(args: argparse.Namespace) -> int:
-    from transformers_np.restoring import train_restore  # noqa: PLC0415
+    from transformers_np.restoring import RECIPE, train_restore  # noqa: PLC0415
 
-    report = train_restore(Path(args.data), args.seed, args.output, quiet=args.quiet)
+    recipe = RECIPE._replace(steps=args.steps) if args.steps else RECIPE
+    report = train_restore(Path(args.data), args.seed, args.output, _command("restore", args), recipe, quiet=args.quiet)
     if args.json:
         print(json.dumps(report))
     elif not args.quiet:
         left, minutes = 100 * report["error left"], report["seconds"] / 60
-        print(f"{report['blocks']:,} blocks of {report['photos']} photographs, {minutes:.0f} minutes")
+        print(f"{report['blocks']:,} blocks of {report['photos']} photographs, {minutes:.0f} minutes of one processor")
         print(f"{left:.1f} % of their mean square error are left")
         print(f"{args.output}: {report['bytes']:,} bytes")
     return 0
 
 
-def _add_seed(parser: Any, default: int) -> None:
+def _add_updates(parser: Any, seed_by_default: int) -> None:
+    """Add options of what is trained by so many updates, all drawn from one seed."""
     parser.add_argument(
-        "--seed", type=seed, default=default, metavar="N", help="of all that is drawn (default: %(default)s)"
+        "--seed", type=seed, default=seed_by_default, metavar="N", help="of all that is drawn (default: %(default)s)"
     )
+    parser.add_argument(
+        "--steps",
+        type=batch.positive,
+        metavar="N",
+        help="updates of the weights; few are enough to try it (default: the recipe's)",
+    )
+
+
+def _command(network: str, args: argparse.Namespace) -> str:
+    """Return how to do it again, without the paths of this machine."""
+    steps = f" --steps {args.steps}" if args.steps else ""
+    return f"tcodec train {network} --data {Path(args.data).name}/ --seed {args.seed}{steps} -o {args.output.name}"
