@@ -1,6 +1,7 @@
 """Tests of `transformers_np.training` and `tcodec train`: runs that go on, runs that diverge, what is reported."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from transformers_np import runs, training
 from transformers_np.cnn import Cnn
 from transformers_np.data import Dataset, Part, load
 from transformers_np.recipes import MODELS, Recipe, recipe
+from transformers_np.report import draw_curve
 from transformers_np.runs import DivergedError
-from transformers_np.training import accuracy, fit
+from transformers_np.training import Result, accuracy, fit
 from transformers_np.vit import Vit
 from transformers_np.weights import load_checkpoint, load_safetensors, save_checkpoint
 
@@ -296,6 +298,33 @@ def test_training_writes_a_report_weights_and_a_curve(folder, tmp_path, capsys):
     assert main(words) == 1
     assert "other settings or pictures" in capsys.readouterr().err
     assert report == json.loads((out / "report.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies"),
+    [
+        ([2.1], [0.4]),
+        ([0.9, 0.5, 0.3], [0.7, 0.8, 0.85]),
+        ([0.5, 0.01, 0.0], [1.0, 1.0, 1.0]),
+        ([2.3 / epoch for epoch in range(1, 101)], [1 - 0.8 / epoch for epoch in range(1, 101)]),
+    ],
+)
+def test_a_learning_curve_shows_every_epoch_between_whole_numbers_and_from_0(losses, accuracies, tmp_path):
+    figure = draw_curve([Result({}, losses, accuracies, 1.0)] * 2, "title")
+    figure.savefig(tmp_path / "curve.png")
+    for axes, values in zip(figure.axes, (losses, [100 * (1 - share) for share in accuracies]), strict=True):
+        for line in axes.lines:
+            assert list(line.get_ydata()) == values
+            assert line.get_marker() == "o"
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        assert left < 1 <= len(losses) < right
+        assert bottom == 0
+        assert top > max(values)
+        assert all(tick == round(tick) for tick in axes.get_xticks())
+        labels = [label.get_text() for label in axes.get_yticklabels() if 0 <= label.get_position()[1] <= top]
+        assert len(labels) >= 3
+        assert all(re.fullmatch(r"[0-9.]+", label) for label in labels)
+        assert not [label.get_text() for label in axes.get_yticklabels(minor=True) if label.get_text()]
 
 
 @pytest.mark.parametrize(
