@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.results import write
 from benchmarks.training_steps import measure, steps_table
+from transformers_np.data import name_of
 from transformers_np.recipes import MODELS
 from transformers_np.report import train
 
@@ -58,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     runs = []
     for source in args.data:
-        name = source.partition(":")[0]  # a folder's path is nobody's business
+        name = name_of(source)  # a folder's path is nobody's business
         for model in MODELS:
-            folder = Path("runs") / f"{model}-{Path(name).name}"
+            folder = Path("runs") / f"{model}-{name}"
             found = train(model, source, args.seeds, args.epochs, folder, quiet=False)
-            runs.append({**found, "data": Path(name).name})
+            runs.append({**found, "data": name})
     document = {"environment": harness.environment(), "runs": runs, **measure()}
     args.output.mkdir(parents=True, exist_ok=True)
     write(args.output / "training.json", json.dumps(document, indent=1) + "\n")

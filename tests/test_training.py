@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from bitstreams.errors import CodecError, FormatError, UnsupportedError
 from codec.program import main
 from transformers_np import runs, training
 from transformers_np.cnn import Cnn
-from transformers_np.data import Dataset, Part, load
+from transformers_np.data import Dataset, Part, load, name_of
 from transformers_np.recipes import MODELS, Recipe, recipe
 from transformers_np.report import draw_curve
 from transformers_np.runs import DivergedError
@@ -325,6 +326,29 @@ def test_a_learning_curve_shows_every_epoch_between_whole_numbers_and_from_0(los
         assert len(labels) >= 3
         assert all(re.fullmatch(r"[0-9.]+", label) for label in labels)
         assert not [label.get_text() for label in axes.get_yticklabels(minor=True) if label.get_text()]
+
+
+def test_networks_and_data_have_folders_of_their_own(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["cnn", "--data", "photos"], ["vit", "--data", "photos/"], ["cnn", "--data", "digits"]):
+        assert main(["train", *words, "--epochs", "1"]) == 0, capsys.readouterr().err
+    assert sorted(path.name for path in Path("tcodec-train").iterdir()) == ["cnn-digits", "cnn-photos", "vit-photos"]
+    assert "tcodec-train/cnn-digits/curve.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("digits", "digits"),
+        ("mnist:somewhere/else", "mnist"),
+        ("cifar:.", "cifar"),
+        ("a/photos/", "photos"),
+        ("a/../cats", "cats"),
+        ("a/b:c", "b:c"),
+    ],
+)
+def test_the_name_of_data(source, name):
+    assert name_of(source) == name
 
 
 @pytest.mark.parametrize(

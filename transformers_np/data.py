@@ -57,6 +57,7 @@ __all__ = [
     "augment",
     "batches",
     "load",
+    "name_of",
     "normaliser",
     "read_cifar",
     "read_folder",
@@ -129,6 +130,12 @@ def load(source: str) -> Dataset:
     if colon and kind in ("mnist", "cifar"):
         return (_load_mnist if kind == "mnist" else _load_cifar)(Path(folder))
     return _load_folder(Path(source))
+
+
+def name_of(source: str) -> str:
+    """Return what a data set is called: digits, mnist, cifar, or as its folder, wherever that may be."""
+    kind, colon, _ = source.partition(":")
+    return kind if colon and kind in ("mnist", "cifar") else Path(source).resolve().name
 
 
 def _part(images: Bytes, labels: NDArray[Any], most: int = 255) -> Part:

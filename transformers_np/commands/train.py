@@ -35,7 +35,7 @@ def _add_network(models: Any, name: str, what: str, description: str, data: str,
     # No abbreviations: --seed of one network is not --seeds of another.
     parser = models.add_parser(name, help=what, description=description, allow_abbrev=False)
     parser.add_argument("--data", required=True, metavar="DATA", help=data)
-    parser.add_argument("-o", "--output", type=Path, metavar="PATH", help=f"{output} (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, metavar="PATH", help=output)
     parser.add_argument("--json", action="store_true", help="print what came of it as JSON")
     return parser
 
@@ -48,7 +48,8 @@ def _add_train_classes(models: Any, name: str, what: str) -> None:
         f"Train {what} on pictures of several classes, and report how many of the pictures that it has not seen it "
         "tells right.",
         CLASSES,
-        "the folder where checkpoints, weights, pictures and report.json go",
+        "the folder where checkpoints, weights, pictures and report.json go (default: one for network and data, such "
+        f"as tcodec-train/{name}-digits)",
     )
     parser.add_argument(
         "--seeds", type=batch.positive, default=1, metavar="N", help="runs, with seeds from 0 (default: %(default)s)"
@@ -56,20 +57,22 @@ def _add_train_classes(models: Any, name: str, what: str) -> None:
     parser.add_argument(
         "--epochs", type=batch.positive, metavar="N", help="times that all pictures are seen (default: the recipe's)"
     )
-    parser.set_defaults(run=_train_classes, model=name, output=Path("tcodec-train"))
+    parser.set_defaults(run=_train_classes, model=name)
 
 
 def _train_classes(args: argparse.Namespace) -> int:
+    from transformers_np.data import name_of  # noqa: PLC0415
     from transformers_np.report import train  # noqa: PLC0415
 
-    report = train(args.model, args.data, args.seeds, args.epochs, args.output, quiet=args.quiet)
+    folder = args.output or Path(f"tcodec-train/{args.model}-{name_of(args.data)}")
+    report = train(args.model, args.data, args.seeds, args.epochs, folder, quiet=args.quiet)
     if args.json:
         print(json.dumps(report))
     elif not args.quiet:
         shares = ", ".join(f"{100 * share:.2f} %" for share in report["accuracy"])
         mean = 100 * sum(report["accuracy"]) / len(report["accuracy"])
         print(f"{report['parameters']:,} parameters; right on pictures held out: {shares}, mean {mean:.2f} %")
-        print(f"the learning curve is {args.output / 'curve.png'}; {args.output / 'looks.png'} is what it looks at")
+        print(f"the learning curve is {folder / 'curve.png'}; {folder / 'looks.png'} is what it looks at")
     return 0
 
 
@@ -81,7 +84,7 @@ def _add_train_mae(models: Any) -> None:
         "Train the masked autoencoder of `tcodec mask` on photographs, and report what it gains over the Laplace fill "
         "on those held out.",
         PHOTOGRAPHS,
-        "the folder where the checkpoint and the weights go",
+        "the folder where the checkpoint and the weights go (default: %(default)s)",
     )
     _add_updates(parser, 0)
     parser.set_defaults(run=_train_mae, output=Path("tcodec-train/mae"))
@@ -110,7 +113,7 @@ def _add_train_restore(models: Any) -> None:
         "the network that restores pictures of the baseline profile",
         "Train the network that restores luma of the baseline profile, on photographs.",
         PHOTOGRAPHS,
-        "the file of weights; the checkpoint goes beside it",
+        "the file of weights; the checkpoint goes beside it (default: %(default)s)",
     )
     _add_updates(parser, 1)
     parser.set_defaults(run=_train_restore, output=Path("tcodec-train/restore.npz"))
