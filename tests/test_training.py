@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitstreams.errors import CodecError, FormatError, UnsupportedError
+from bitstreams.errors import CodecError, FormatError, LimitError, UnsupportedError
 from codec.program import main
 from transformers_np import runs, training
 from transformers_np.cnn import Cnn
@@ -259,6 +259,12 @@ def test_pictures_that_no_network_sees_are_refused(model, shape):
         recipe(model, "folder", shape, 2)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_pictures_that_would_take_too_much_memory_are_refused_with_the_limit(model):
+    with pytest.raises(LimitError, match="pictures of 68 x 68; networks here see at most 64 x 64"):
+        recipe(model, "folder", (3, 68, 68), 2)
+
+
 # The program ------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +372,30 @@ def test_data_that_are_not_there(words, message, tmp_path, capsys, monkeypatch):
     assert message in said.err
     assert len(said.err.splitlines()) == 1
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("classes", "draw", "message"),
+    [
+        (["one"], lambda number, rng: rng.integers(0, 256, (8, 8)), "pictures of one class"),
+        (["a", "b"], lambda number, rng: np.full((8, 8), 77), "no two of the 6 pictures to learn from differ"),
+        (["a", "b"], lambda number, rng: np.arange(64).reshape(8, 8), "no two of the 6 pictures to learn from differ"),
+        (["a", "b"], lambda number, rng: rng.integers(0, 256, (512, 512)), "networks here see at most 64 x 64"),
+    ],
+)
+@pytest.mark.parametrize("model", MODELS)
+def test_pictures_that_nothing_can_be_learned_from(model, classes, draw, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(draw(number, rng).astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    assert main(["train", model, "--data", "photos", "--epochs", "1"]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_wrong_usage(capsys):

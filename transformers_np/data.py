@@ -146,7 +146,12 @@ def _part(images: Bytes, labels: NDArray[Any], most: int = 255) -> Part:
 
 
 def normaliser(train: Part) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return what gives pictures the mean 0 and the variance 1 that those to learn from then have together."""
+    """Return what gives pictures the mean 0 and the variance 1 that those to learn from then have together.
+
+    If those are all the same, there is nothing to learn, perhaps not even a variance: that is an UnsupportedError.
+    """
+    if (train.images == train.images[0]).all():
+        raise UnsupportedError(f"no two of the {len(train.images)} pictures to learn from differ")
     mean, deviation = train.images.mean(), train.images.std()
     return lambda images: (images - mean) / deviation
 

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bitstreams.errors import UnsupportedError
+from bitstreams.errors import LimitError, UnsupportedError
 from transformers_np.cnn import Cnn, Parameters
 from transformers_np.data import Dataset
 from transformers_np.vit import Vit
@@ -79,6 +79,9 @@ class Recipe:
 
 
 MODELS = ("cnn", "vit")
+# Side of pictures, in pixels. The CNN's dense layer grows with their area, the ViT's attention with its square: at
+# 64 x 64 they have 1.1 and 0.2 million parameters, and a batch's attention takes 67 MB a block; at 512 x 512, 275 GB.
+LARGEST = 64
 
 
 def recipe(name: str, kind: str, shape: tuple[int, int, int], classes: int) -> Recipe:
@@ -97,11 +100,17 @@ def recipe(name: str, kind: str, shape: tuple[int, int, int], classes: int) -> R
     Raises
     ------
     UnsupportedError
-        If the network cannot see pictures of that shape.
+        If the network cannot see pictures of that shape, or there are no classes to tell apart.
+    LimitError
+        If they are larger than `LARGEST`.
     """
+    if classes < 2:
+        raise UnsupportedError("pictures of one class; a network tells at least 2 apart, a folder of pictures for each")
     channels, height, width = shape
     if height != width:
         raise UnsupportedError(f"pictures of {height} x {width}; networks here see squares")
+    if height > LARGEST:
+        raise LimitError(f"pictures of {height} x {height}; networks here see at most {LARGEST} x {LARGEST}")
     # Digits lose their class when they are mirrored.
     flip = kind in ("cifar", "folder")
     if name == "cnn":

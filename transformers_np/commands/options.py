@@ -8,7 +8,7 @@ __all__ = ["CLASSES", "seed", "share"]
 
 CLASSES = (
     "digits (8 x 8, come with the program), mnist:FOLDER, cifar:FOLDER (the binary version), or a folder that has a "
-    "folder of pictures for each class"
+    "folder of pictures for each class: squares of one size, with sides that are multiples of 4, up to 64 pixels"
 )
 
 
