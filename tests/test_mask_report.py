@@ -102,6 +102,17 @@ def test_shares_that_are_no_shares(ratio, tmp_path, capsys):
     assert "no share; numbers above 0 and below 1 are allowed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seed", ["-1", "1.5", "x" * 5000, "7" * 21, "7" * 5000])
+def test_seeds_that_are_no_seeds(seed, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["mask", str(tmp_path / "a.png"), f"--seed={seed}"])
+    assert exit_.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "is not a whole number from 0 with up to 20 digits" in said
+    assert seed[:20] in said
+    assert len(said) < 200
+
+
 def test_files_that_cannot_be_masked(tmp_path, capsysbinary):
     (tmp_path / "text.png").write_text("no picture")
     write_picture(tmp_path / "token.png", make_picture(8, 5))

@@ -11,11 +11,14 @@ CLASSES = (
     "folder of pictures for each class: squares of one size, with sides that are multiples of 4, up to 64 pixels"
 )
 
+DIGITS = 20  # of seeds: those of NumPy have 128 bits, those of people rarely 64
+
 
 def seed(text: str) -> int:
     """Read a whole number from 0, for argparse."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
+        shown = text if len(text) <= DIGITS else f"{text[:DIGITS]}..."
+        raise argparse.ArgumentTypeError(f"{shown!r} is not a whole number from 0 with up to {DIGITS} digits")
     return int(text)
 
 
