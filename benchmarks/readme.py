@@ -45,6 +45,7 @@ TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),
     "training steps": ("training/training.json", steps_table),
     "masking": ("masking/masking.json", masking_table),
+    "token controls": ("tokens/controls.json", itemgetter("text")),
     "imagined": ("tokens/imagined.json", itemgetter("text")),
 }
 
