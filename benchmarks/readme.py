@@ -36,10 +36,16 @@ __all__ = ["TABLES", "main", "rewrite"]
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
+
+def _one_of_each_profile(ablations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    shown = ("tcodec-main", "tcodec-baseline", "tcodec-tokens-psnr", "tcodec")
+    return [each for each in ablations if each["codec"] in shown]
+
+
 TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "pictures": ("pictures/results.json", lambda document: against(document, "pictures", "jpeg")),
     "clips": ("clips/results.json", lambda document: of_one(document, "clips", "tcodec")),
-    "ablation": ("ablation/results.json", lambda document: tables(document["ablation"])),
+    "ablation": ("ablation/results.json", lambda document: tables(_one_of_each_profile(document["ablation"]))),
     "speed of pictures": ("speed/speed.json", lambda document: speeds_table(document, "pictures")),
     "speed of clips": ("speed/speed.json", lambda document: speeds_table(document, "clips")),
     "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),
