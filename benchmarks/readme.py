@@ -38,7 +38,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def _one_of_each_profile(ablations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    shown = ("tcodec-main", "tcodec-baseline", "tcodec-tokens-psnr", "tcodec")
+    shown = ("tcodec-main", "tcodec-baseline-effort2", "tcodec-tokens-psnr", "tcodec")
     return [each for each in ablations if each["codec"] in shown]
 
 
