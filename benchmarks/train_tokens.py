@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ from codec.trained import PlaneModel, Trained, trained
 from transformers_np import token_strip, token_transforms
 from transformers_np.ops import linear, linear_backward, relu, relu_backward
 from transformers_np.optim import AdamW, clip_gradients, cosine, flatten, gather
+from transformers_np.runs import DivergedError
 from transformers_np.token_contexts import ERRORS, PASSES, Magnitudes, Pass, PassWeights, cells_of, source_sizes
 from transformers_np.token_model import Learned, to_arrays
 from transformers_np.token_network import (
@@ -299,7 +301,8 @@ def fit(
         out, caches = forward(views, inputs / np.float32(IN_UNIT))
         loss, dout = find_loss(out * scales, wanted, pool.weights[pick])
         gather(backward(dout * scales, caches), slots)
-        clip_gradients(gradient, CLIP)
+        if not math.isfinite(clip_gradients(gradient, CLIP)):
+            raise DivergedError(f"network {stage}, step {step}: the gradient is not finite")
         optimiser.step(gradient, cosine(step, steps, rate, min(WARMUP, steps // 4)))
         mean += (loss - mean) / min(step + 1, 200)
     log(f"network {stage}: loss {mean:.4f}")

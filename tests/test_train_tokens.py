@@ -10,6 +10,7 @@ from benchmarks import train_tokens
 from codec import color
 from codec.files import read_picture, write_picture
 from codec.metrics import psnr
+from transformers_np.runs import DivergedError
 from transformers_np.token_model import from_arrays, to_arrays
 from transformers_np.token_profile import Tokens
 
@@ -45,6 +46,12 @@ def test_a_seed_makes_the_same_file_and_another_one_does_not(photos, small, lear
     first, again, other = (to_arrays(each) for each in (learned, run(photos, 1), run(photos, 2)))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["weights3_0"], other["weights3_0"])
+
+
+def test_a_network_that_diverges_is_an_error(photos, small, monkeypatch):
+    monkeypatch.setattr(train_tokens, "prediction_loss", lambda out, *_: (np.nan, np.full_like(out, np.nan)))
+    with pytest.raises(DivergedError, match="network 0, step 0"):
+        run(photos, 1)
 
 
 def test_pictures_are_coded_with_what_comes_out_of_a_file(photos, learned):
