@@ -68,20 +68,20 @@ def _ratio(comparison: Comparison, whole: str, less: str, time: str) -> float | 
     return median(ratios) if ratios else None
 
 
-def tables(found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table for each codec, with a row for each of its stages."""
+def tables(found: Sequence[Mapping[str, Any]], doubts: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table for each codec, with a row for each of its stages; "?" where `results.json` has doubts."""
+    doubtful = {(doubt["measure"], doubt["test"], doubt["anchor"]) for doubt in doubts}
     parts = []
     for each in found:
-        measures = list(each["stages"][0]["bd_rate"])
-        rows = [
-            [
-                stage["without"],
-                *(harness.percent(rate) for rate in stage["bd_rate"].values()),
-                *("" if time is None else f"{time:.2f}" for time in stage["time"].values()),
-                stage["there is"],
+        whole, rows = each["codec"], []
+        for stage in each["stages"]:
+            less = f"{whole} without {stage['without']}"
+            rates = [
+                harness.percent(rate, doubtful=(measure, less, whole) in doubtful)
+                for measure, rate in stage["bd_rate"].items()
             ]
-            for stage in each["stages"]
-        ]
-        table = harness.table([f"{each['codec']} without", *measures, "encode", "decode", "there is"], rows)
-        parts.append(table)
+            times = ["" if time is None else f"{time:.2f}" for time in stage["time"].values()]
+            rows.append([stage["without"], *rates, *times, stage["there is"]])
+        measures = each["stages"][0]["bd_rate"]
+        parts.append(harness.table([f"{whole} without", *measures, "encode", "decode", "there is"], rows))
     return "\n\n".join(parts)

@@ -162,9 +162,10 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def percent(rate: float | None) -> str:
-    """Return a BD-rate as tables have it, nothing for none."""
-    return "" if rate is None else f"{rate:+.1f} %"
+def percent(rate: float | None, *, doubtful: bool = False) -> str:
+    """Return a BD-rate as tables have it: nothing for none, and "?" if it is doubtful."""
+    shown = "" if rate is None else f"{rate:+.1f} %"
+    return f"{shown} ?".strip() if doubtful else shown
 
 
 def command_line(documentation: str | None, *, photos: bool = True) -> argparse.ArgumentParser:

@@ -45,7 +45,10 @@ def _one_of_each_profile(ablations: Sequence[dict[str, Any]]) -> list[dict[str, 
 TABLES: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "pictures": ("pictures/results.json", lambda document: against(document, "pictures", "jpeg")),
     "clips": ("clips/results.json", lambda document: of_one(document, "clips", "tcodec")),
-    "ablation": ("ablation/results.json", lambda document: tables(_one_of_each_profile(document["ablation"]))),
+    "ablation": (
+        "ablation/results.json",
+        lambda document: tables(_one_of_each_profile(document["ablation"]), document["doubts"]),
+    ),
     "speed of pictures": ("speed/speed.json", lambda document: speeds_table(document, "pictures")),
     "speed of clips": ("speed/speed.json", lambda document: speeds_table(document, "clips")),
     "training": ("training/training.json", lambda document: accuracy_table(document["runs"])),

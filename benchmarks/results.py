@@ -171,8 +171,8 @@ def _rates_table(document: Mapping[str, Any], kind: str, title: str, pairs: Mapp
     for label, (test, anchor) in pairs.items():
         row = [label]
         for measure, matrices in rates.items():
-            rate = harness.percent(matrices["mean"][names.index(test)][names.index(anchor)])
-            row.append(f"{rate} ?".strip() if (measure, test, anchor) in doubtful else rate)
+            rate = matrices["mean"][names.index(test)][names.index(anchor)]
+            row.append(harness.percent(rate, doubtful=(measure, test, anchor) in doubtful))
         rows.append(row)
     return harness.table([title, *rates], rows)
 
@@ -183,7 +183,7 @@ def summary(document: Mapping[str, Any]) -> str:
     if "ablation" in document:
         parts += [
             "Bits (BD-rate) and times without each stage, against the codec with it",
-            tables(document["ablation"]),
+            tables(document["ablation"], document["doubts"]),
         ]
     else:
         for kind in document["bd_rates"]:
@@ -196,8 +196,8 @@ def summary(document: Mapping[str, Any]) -> str:
             parts += [f"BD-rate, mean of {count}: bits needed more (+) or less (-) for the same quality"]
             parts += [against(document, kind, (others or names)[0])]
             parts += [of_one(document, kind, name) for name in names if name not in others]
-        if any(" ? |" in part for part in parts):
-            parts += ["?: doubtful; `doubts` in results.json, and index.html, say why."]
+    if any(" ? |" in part for part in parts):
+        parts += ["?: doubtful; `doubts` in results.json, and index.html, say why."]
     parts += [f"left out: {line}" for line in document["left_out"]]
     parts += [f"failed: {line}" for line in document["failures"]]
     parts += document["notes"]

@@ -365,3 +365,9 @@ def test_ablation_finds_every_stage_of_pictures_and_clips(tcodec, folder, tmp_pa
     pairs = zip(rows["tcodec-baseline-psnr"], rows["tcodec-baseline-psnr without deadzone"], strict=True)
     ratios = [less["decoding_time"] / whole["decoding_time"] for whole, less in pairs]
     assert deadzone["time"]["decoding_time"] == pytest.approx(np.median(ratios), rel=1e-4)
+    [doubtful] = [line for line in out.decode().splitlines() if line.startswith("| last-three-passes")]
+    pair = ("tcodec-tokens without last-three-passes", "tcodec-tokens")
+    doubts = {d["measure"] for d in results["doubts"] if (d["test"], d["anchor"]) == pair}
+    assert doubtful.count("?") == len(doubts) > 0
+    assert lines[0].count("?") == 0
+    assert "?: doubtful" in out.decode()
