@@ -1,5 +1,7 @@
 """Tests of `transformers_np.products`: many small products are one large one."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,10 @@ def test_layers_multiply_batches_by_small_products_and_rows_as_a_whole(monkeypat
         _, cache = ops.linear(x, random(6, 5))
         ops.linear_backward(random(*x.shape[:-1], 6), cache)
     assert asked == [True] * 3 + [False] * 3
+
+
+def test_a_processor_without_extensions_has_no_wide_registers(monkeypatch):
+    monkeypatch.setattr(np, "show_config", lambda mode: {})
+    assert not importlib.reload(products).AVX512
+    monkeypatch.undo()
+    importlib.reload(products)

@@ -32,7 +32,8 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 
 UNPACKED = 10**6  # multiplications, the most of a product without copies (OpenBLAS, sgemm_small_kernel_permit)
 TILE = (8, 64)  # rows and columns: fewer of the former, or more of the latter, are slower
-AVX512 = not {"X86_V4", "AVX512_SKX"}.isdisjoint(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ()))
+SIMD = np.show_config(mode="dicts").get("SIMD Extensions", {})  # NumPy leaves out what is empty
+AVX512 = not {"X86_V4", "AVX512_SKX"}.isdisjoint(SIMD.get("found", ()))
 
 
 def times(x: Array, w: Array, out: Array, *, small: bool) -> None:
