@@ -90,6 +90,14 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(photographs, tmp_p
         train_inpainter(photographs, tmp_path / "parts", 1, "", recipe, quiet=True)
 
 
+def test_a_picture_that_is_all_the_same_is_refused_before_training(photographs, tmp_path):
+    for number in range(3):
+        pixels = read_picture(photographs / f"{number}.png").pixels
+        write_picture(tmp_path / f"{number}.png", np.full_like(pixels, 128) if number == 2 else pixels)  # 2 is held out
+    with pytest.raises(UnsupportedError, match=r"2\.png: all pixels are the same"):
+        train_inpainter(tmp_path, tmp_path / "out", 0, "", TINY, quiet=True)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(photographs, tmp_path):
     recipe = Recipe(TINY.model, steps=20, batch=4, masks=1, lr=1e30)
     with pytest.raises(DivergedError, match="the loss is inf; all parameters are finite"):

@@ -119,6 +119,8 @@ def _read_photographs(folder: Path, least: int) -> tuple[list[Path], list[NDArra
     for path, pixels in zip(paths, photographs, strict=True):
         if min(pixels.shape[:2]) < least:
             raise UnsupportedError(f"{path}: {pixels.shape[:2]} pixels; sides of at least {least} are allowed")
+        if not np.ptp(luma(pixels)):
+            raise UnsupportedError(f"{path}: all pixels are the same: nothing to learn from")
     return paths, photographs
 
 
@@ -269,7 +271,8 @@ def train_inpainter(
     Raises
     ------
     CodecError
-        If there are less than two pictures, or one that cannot be read or is too small, or a checkpoint of another run.
+        If there are less than two pictures, or one that cannot be read, is too small or all the same, or a checkpoint
+        of another run.
     DivergedError
         If the loss is no number any more.
     """
