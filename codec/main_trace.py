@@ -21,12 +21,9 @@ from codec.scan import ZIGZAG
 
 __all__ = [
     "MainPlaneTrace",
-    "PlainBits",
     "Tracer",
-    "Watched",
     "plain_bits",
     "plane_trace",
-    "record_plane",
     "record_strip",
     "square",
     "trace_strip",
@@ -166,7 +163,7 @@ def record_strip(ledger: Ledger, names: Sequence[str], tracer: Tracer, plain: Se
     recorded = 8 * (1 + len(names))
     ledger.record(FILE, "filters, heads", recorded)
     for name, seen, of_plane in zip(names, tracer.watched, plain, strict=True):
-        recorded += record_plane(ledger, name, seen, of_plane)
+        recorded += _record_plane(ledger, name, seen, of_plane)
     # States and numbers of lanes, what is lost to whole bytes, and to rounding the bits of symbols here.
     ledger.record(FILE, "lanes, padding", total - recorded)
 
@@ -220,7 +217,7 @@ def plain_bits(levels: NDArray[np.float32], seen: Watched) -> PlainBits:
     return PlainBits(signs, mantissas)
 
 
-def record_plane(ledger: Ledger, name: str, seen: Watched, plain: PlainBits) -> int:
+def _record_plane(ledger: Ledger, name: str, seen: Watched, plain: PlainBits) -> int:
     """Record the bits of a plane; return how many there are."""
     parts = {
         **seen.side_bits,
