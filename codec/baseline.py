@@ -7,9 +7,9 @@ A strip is a band of macroblock rows that is coded on its own (`codec.image`). I
 kind: luma alone, Cb and Cr together, alpha alone. Alpha is a plane like luma, with steps of its own.
 
 At the second of two efforts luma is restored by a small network (`codec.restoration`), in each strip that is closer to
-the original with it. That takes 8 to 9 % off the bits for the same PSNR, and a picture then takes fifteen times as long
-(7 to 33 times, the more the lower the rate), to encode and to decode. Speed is what this profile is for, and
-`codec.main` makes smaller files in about that time: so it is not the default.
+the original with it. That takes 8 to 9 % off the bits for the same PSNR of luma, and a picture then takes 20 times as
+long to encode, 25 times to decode (11 to 38 times, the more the lower the rate). Speed is what this profile is for, and
+`codec.main` makes smaller files in less: so it is not the default.
 
 The parameters in a file's header are 4 bytes: the number of the table of steps in `TABLES`, the quality in 1/100
 (2 bytes), and a byte that is 1 if strips may be restored, or else 0. If it is 1, each strip begins with a byte of its

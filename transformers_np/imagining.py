@@ -3,7 +3,7 @@
 A file can leave out its last passes (`transformers_np.token_profile`). A decoder fills them in with the networks that
 would have predicted them, in whole numbers, the same on every machine. The masked autoencoder of `tcodec mask` looks
 at more than the blocks next to a token; but it calculates with floats, whose last bits depend on the machine, and takes
-ten seconds for a megapixel. So it is no part of the format: `imagine` looks at what was decoded, and nothing is decoded
+two seconds for a megapixel. So it is no part of the format: `imagine` looks at what was decoded, and nothing is decoded
 by what it finds.
 
 `python -m benchmarks.imagined` measures what either is worth: where half of the tokens are sent, the networks make more
