@@ -1,6 +1,7 @@
 """Tests of `transformers_np.restoring`: examples, gradients, rounding, small runs, the command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,10 +212,18 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(folder, tmp_path, 
 def test_a_file_that_is_there_is_not_replaced(folder, tmp_path, capsys):
     (tmp_path / "mine.npz").write_bytes(b"mine")
     (tmp_path / "folder").mkdir()
-    for name in ("mine.npz", "folder"):
+    for name in ("mine.npz", "folder", Path("/")):
         assert main(["train", "restore", "--data", str(folder), "-o", str(tmp_path / name), "--steps", "1"]) == 1
         assert "exists already; remove it, or use another name" in capsys.readouterr().err
     assert (tmp_path / "mine.npz").read_bytes() == b"mine"
+
+
+def test_nor_is_one_that_is_called_as_weights_are_but_for_its_suffix(folder, tmp_path):
+    train_restore(folder, 0, tmp_path / "mine.npz", "", TINY._replace(steps=1), quiet=True)
+    (tmp_path / "mine.txt").write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        train_restore(folder, 0, tmp_path / "mine.txt", "", TINY._replace(steps=1), quiet=True)
+    assert (tmp_path / "mine.txt").read_bytes() == b"mine"
 
 
 def test_the_same_seed_gives_the_same_file(folder, tmp_path):

@@ -333,7 +333,7 @@ def train_restore(
         lumas.append(pixels)
     if not lumas or min(min(luma.shape) for luma in lumas) < 8:
         raise FormatError(f"{folder}: it takes pictures, each of at least 8 x 8 pixels")
-    checkpoint = output.with_suffix(".checkpoint.npz")
+    checkpoint = output.parent / f"{output.name.removesuffix('.npz')}.checkpoint.npz"
     if output.exists() and not checkpoint.exists():  # asked now, not after a quarter of an hour
         raise FileExistsError(errno.EEXIST, "exists already; remove it, or use another name", str(output))
     output.parent.mkdir(parents=True, exist_ok=True)
