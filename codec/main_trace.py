@@ -226,7 +226,7 @@ def _record_plane(ledger: Ledger, name: str, seen: Watched, plain: PlainBits) ->
         "signs": plain.signs.sum(),
         "mantissas": plain.mantissas.sum(),
     }
-    whole = {kind: round(float(bits)) for kind, bits in parts.items() if bits}
+    whole = {kind: bits for kind, bits in ((kind, round(float(bits))) for kind, bits in parts.items()) if bits}
     for kind, bits in whole.items():
         ledger.record(name, kind, bits)
     return sum(whole.values())

@@ -95,7 +95,7 @@ class Run(ABC):
         """Go on from where a checkpoint was written, or raise FormatError if it is of another run."""
         saved = load_checkpoint(path)
         if saved.extra.get("settings") != self.settings:
-            raise FormatError(f"{path} is of a run with other settings or pictures; remove it, or use another folder")
+            raise FormatError(f"{path} is of a run with other settings or pictures; remove it, or use another output")
         values = {name: saved.extra.get(name) for name in self.progress}
         for name, kind in self.progress.items():
             if not _is(values[name], kind):
