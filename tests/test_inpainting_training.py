@@ -167,13 +167,6 @@ def test_pictures_that_are_too_small(photographs, tmp_path):
         train_inpainter(tmp_path, tmp_path / "out", 0, "", TINY, quiet=True)
 
 
-def test_pictures_without_detail(tmp_path):
-    for number in range(3):
-        write_picture(tmp_path / f"{number}.png", np.full((64, 64, 3), 80 * number, np.uint8))
-    with pytest.raises(UnsupportedError, match="nothing to learn from"):
-        train_inpainter(tmp_path, tmp_path / "out", 0, "", TINY, quiet=True)
-
-
 # The program, and what it comes with ------------------------------------------------------------------------
 
 

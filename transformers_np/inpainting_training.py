@@ -198,8 +198,6 @@ class _Run(SteppedRun):
             of_wrong.append(np.square(wrong).mean(axis=0) / contrast)
         for name, squares in zip(FIXED, (of_tokens, of_wrong), strict=True):
             spread = np.sqrt(np.mean(squares, axis=0))
-            if not spread.any():
-                raise UnsupportedError("there is no detail in any of the photographs: nothing to learn from")
             parameters[name] = np.maximum(spread, 0.02 * spread.max()).astype(np.float32)
 
     def _windows(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int8]]:
