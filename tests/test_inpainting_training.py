@@ -159,6 +159,13 @@ def test_pictures_as_small_as_allowed(tmp_path):
     assert train_inpainter(tmp_path, tmp_path / "out", 0, "", recipe, quiet=True)["steps"] == 3
 
 
+def test_weights_of_another_hand_are_not_replaced(photographs, tmp_path):
+    (tmp_path / "mae.npz").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="exists already"):
+        train_inpainter(photographs, tmp_path, 0, "", TINY, quiet=True)
+    assert (tmp_path / "mae.npz").read_bytes() == b"mine"
+
+
 def test_pictures_that_are_too_small(photographs, tmp_path):
     for name in ("0.png", "1.png"):
         (tmp_path / name).write_bytes((photographs / name).read_bytes())

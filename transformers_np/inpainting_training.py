@@ -12,6 +12,7 @@ is random comes from one seed; a run that was stopped goes on from its last chec
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
@@ -273,11 +274,16 @@ def train_inpainter(
         of another run.
     DivergedError
         If the loss is no number any more.
+    FileExistsError
+        If there are weights that no run with a checkpoint has made.
     """
     recipe = Recipe() if recipe is None else recipe
     least = SIDE * (recipe.model.window + 1)  # pixels: a window, wherever it begins against the grid of blocks
     paths, photographs = _read_photographs(source, least)
     corpus = corpus_hash(paths)
+    path, weights = folder / CHECKPOINT, folder / WEIGHTS
+    if weights.exists() and not path.exists():
+        raise FileExistsError(errno.EEXIST, "exists already; remove it, or use another folder", str(weights))
     folder.mkdir(parents=True, exist_ok=True)
     held_out = set(np.random.default_rng(0).permutation(len(paths))[: math.ceil(len(paths) / HELD_OUT)].tolist())
     with threadpool_limits(1):
@@ -285,7 +291,6 @@ def train_inpainter(
         learned = [pixels for number, pixels in enumerate(photographs) if number not in held_out]
         pool = _pool(learned, recipe.masks, least, np.random.default_rng([seed, 1]), quiet)
         run = _Run(recipe, pool, seed, corpus)
-        path = folder / CHECKPOINT
         if path.exists():
             run.resume(path)
         else:
@@ -312,7 +317,7 @@ def train_inpainter(
         "model": vars(recipe.model),
     }
     small = {name: array.astype(np.float16) for name, array in run.parameters.items()}
-    save_npz(folder / WEIGHTS, {**small, "origin": np.frombuffer(json.dumps(origin).encode(), np.uint8)})
+    save_npz(weights, {**small, "origin": np.frombuffer(json.dumps(origin).encode(), np.uint8)})
     (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
