@@ -368,10 +368,11 @@ def encode_tokens(
     plane: Plane, wanted: Wanted, model: TokenModel, tables: Trained, step: int, uses: Uses
 ) -> tuple[TokenEncoder, CodedTokens]:
     """Code a plane, in as many attempts as it takes."""
-    cells = wanted.cells.copy()
-    for down, right in PHASES[uses.sent :]:
-        cells[:, down::2, right::2] = 0
-    wanted = wanted._replace(cells=cells)
+    if uses.sent < PASSES:
+        cells = wanted.cells.copy()
+        for down, right in PHASES[uses.sent :]:
+            cells[:, down::2, right::2] = 0
+        wanted = wanted._replace(cells=cells)
     for explicit in (False, True):
         coder = TokenEncoder(plane, wanted, tables, explicit=explicit)
         result = code_tokens(coder, plane, model, step, uses)
